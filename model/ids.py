@@ -1,0 +1,23 @@
+"""Names of the things that the exchange counts and addresses."""
+
+from __future__ import annotations
+
+from typing import Final, NewType
+
+Address = NewType("Address", str)
+"""An account or signer: ``0x`` and 40 lower-case hex digits."""
+
+Cloid = NewType("Cloid", str)
+"""An order id chosen by the client: ``0x`` and 32 lower-case hex digits."""
+
+AssetId = NewType("AssetId", int)
+"""Index of a market in the universe. Permanent: entries are never reordered or removed."""
+
+OrderId = NewType("OrderId", int)
+"""Given by the exchange, increasing from 1, never reused."""
+
+TradeId = NewType("TradeId", int)
+"""Shared by both sides of a trade, increasing from 1, never reused."""
+
+WIRE_INTEGER_MAX: Final = 2**53 - 1
+"""The largest integer that every client language keeps exactly."""

@@ -1,0 +1,150 @@
+"""Refusals: every reason to say no, its wire text and its order status, in one table.
+
+Ranges: 1xx the form of an order, 2xx the state of the account, 3xx the state of the book, 4xx orders that are not
+there, 5xx who signed and when, 6xx accounts and money, 7xx leverage, 9xx not offered here. Texts are those that
+clients of Hyperliquid compare by substring; the full stop belongs to the text, and `` asset=<id>`` follows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Final
+
+from attrs import frozen
+
+
+class Refusal(IntEnum):
+    """Why something was refused. Numbers are part of the journal format."""
+
+    PRICE_OFF_GRID = 101
+    PRICE_INVALID = 102
+    SIZE_OFF_GRID = 103
+    SIZE_ZERO = 104
+    NOTIONAL_TOO_SMALL = 105
+    ASSET_UNKNOWN = 106
+    PRICE_TOO_FAR = 107
+    CLOID_IN_USE = 108
+    BATCH_EMPTY = 109
+    NOTIONAL_TOO_LARGE = 110
+
+    MARGIN_TOO_LOW = 201
+    REDUCE_ONLY_INCREASES = 202
+    OPEN_ORDERS_AT_MAX = 203
+
+    POST_ONLY_WOULD_MATCH = 301
+    IOC_FOUND_NOTHING = 302
+    MARKET_FOUND_NOTHING = 303
+
+    CANCEL_NOTHING_THERE = 401
+    MODIFY_NOTHING_THERE = 402
+
+    SIGNER_UNKNOWN = 501
+    DEPOSIT_MISSING = 502
+    NONCE_DUPLICATE = 503
+    NONCE_TOO_LOW = 504
+    NONCE_TOO_HIGH = 505
+    EXPIRED = 506
+    VAULT_UNKNOWN = 507
+    AGENT_ADDRESS_TAKEN = 508
+    AGENT_NAME_LENGTH = 509
+    AGENTS_AT_MAX = 510
+    AGENT_VALIDITY_PAST = 511
+    AGENT_VALIDITY_TOO_LONG = 512
+
+    TRANSFER_TOO_LARGE = 601
+    TRANSFER_ZERO = 602
+    TRANSFER_TO_SELF = 603
+    BALANCE_AT_MAX = 604
+
+    LEVERAGE_INVALID = 701
+    LEVERAGE_NEEDS_MARGIN = 702
+
+    TRIGGER_NOT_OFFERED = 901
+    GROUPING_NOT_OFFERED = 902
+    ISOLATED_NOT_OFFERED = 903
+
+
+@frozen
+class Wire:
+    """How a refusal is told to clients.
+
+    ``text`` is filled with the refusal's detail by position. ``names_asset`` appends `` asset=<id>``. ``status`` is
+    the order status that owners of a refused order see in their updates; ``None`` where they see none because the
+    order never reached the matching engine.
+    """
+
+    text: str
+    names_asset: bool = False
+    status: str | None = None
+
+
+WIRE: Final[dict[Refusal, Wire]] = {
+    Refusal.PRICE_OFF_GRID: Wire("Price must be divisible by tick size.", True),
+    Refusal.PRICE_INVALID: Wire("Order has invalid price."),
+    Refusal.SIZE_OFF_GRID: Wire("Order has invalid size.", True),
+    Refusal.SIZE_ZERO: Wire("Order has zero size.", True),
+    Refusal.NOTIONAL_TOO_SMALL: Wire("Order must have minimum value of $10.", True),
+    Refusal.ASSET_UNKNOWN: Wire("Order has invalid asset."),
+    Refusal.PRICE_TOO_FAR: Wire(
+        "Order price cannot be more than 80% away from the reference price", True
+    ),
+    Refusal.CLOID_IN_USE: Wire("Client order id is already used by an open order."),
+    Refusal.BATCH_EMPTY: Wire("Orders are empty."),
+    Refusal.NOTIONAL_TOO_LARGE: Wire("Order exceeds the maximum value of this market.", True),
+    Refusal.MARGIN_TOO_LOW: Wire(
+        "Insufficient margin to place order.", True, "perpMarginRejected"
+    ),
+    Refusal.REDUCE_ONLY_INCREASES: Wire(
+        "Reduce only order would increase position.", True, "reduceOnlyRejected"
+    ),
+    Refusal.OPEN_ORDERS_AT_MAX: Wire("Too many open orders. The limit is {0}.", False, "rejected"),
+    Refusal.POST_ONLY_WOULD_MATCH: Wire(
+        "Post only order would have immediately matched, bbo was {0}@{1}.", True, "badAloPxRejected"
+    ),
+    Refusal.IOC_FOUND_NOTHING: Wire(
+        "Order could not immediately match against any resting orders.", True, "iocCancelRejected"
+    ),
+    Refusal.MARKET_FOUND_NOTHING: Wire(
+        "No liquidity available for market order.", True, "marketOrderNoLiquidityRejected"
+    ),
+    Refusal.CANCEL_NOTHING_THERE: Wire(
+        "Order was never placed, already canceled, or filled.", True
+    ),
+    Refusal.MODIFY_NOTHING_THERE: Wire("Cannot modify canceled or filled order"),
+    Refusal.SIGNER_UNKNOWN: Wire("User or API Wallet {0} does not exist."),
+    Refusal.DEPOSIT_MISSING: Wire("Must deposit before performing actions. User: {0}"),
+    Refusal.NONCE_DUPLICATE: Wire("Invalid nonce: duplicate nonce {0}"),
+    Refusal.NONCE_TOO_LOW: Wire("Invalid nonce: nonce too low {0} < {1}"),
+    Refusal.NONCE_TOO_HIGH: Wire("Invalid nonce: nonce too high {0} > {1}"),
+    Refusal.EXPIRED: Wire("Action already expired"),
+    Refusal.VAULT_UNKNOWN: Wire("Vault not registered: {0}"),
+    Refusal.AGENT_ADDRESS_TAKEN: Wire("Extra agent already used."),
+    Refusal.AGENT_NAME_LENGTH: Wire("Extra agent name must be between 1 and 16 characters long"),
+    Refusal.AGENTS_AT_MAX: Wire(
+        "Too many extra agents for cumulative volume traded. Current limit is {0}"
+    ),
+    Refusal.AGENT_VALIDITY_PAST: Wire("Agent valid_until already expired."),
+    Refusal.AGENT_VALIDITY_TOO_LONG: Wire("Agent valid_until is more than 180 days ahead."),
+    Refusal.TRANSFER_TOO_LARGE: Wire("Insufficient balance for token transfer"),
+    Refusal.TRANSFER_ZERO: Wire("Send amount cannot be zero"),
+    Refusal.TRANSFER_TO_SELF: Wire("Invalid send"),
+    Refusal.BALANCE_AT_MAX: Wire("Account would exceed the maximum balance"),
+    Refusal.LEVERAGE_INVALID: Wire("Invalid leverage value"),
+    Refusal.LEVERAGE_NEEDS_MARGIN: Wire(
+        "Cross position does not have sufficient margin available to decrease leverage. "
+        "To decrease leverage, deposit more collateral."
+    ),
+    Refusal.TRIGGER_NOT_OFFERED: Wire("Trigger orders are not offered on this exchange yet."),
+    Refusal.GROUPING_NOT_OFFERED: Wire("Order grouping is not offered on this exchange yet."),
+    Refusal.ISOLATED_NOT_OFFERED: Wire("Isolated margin is not offered on this exchange yet."),
+}
+
+
+def refusal_text(
+    reason: Refusal, detail: Sequence[int | str] = (), asset: int | None = None
+) -> str:
+    """Return the wire text of a refusal. Prices in ``detail`` must already be decimal texts."""
+    wire = WIRE[reason]
+    text = wire.text.format(*detail)
+    return f"{text} asset={asset}" if wire.names_asset and asset is not None else text
