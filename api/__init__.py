@@ -1,1 +1,1 @@
-"""The edge: HTTP, WebSocket, signatures, settings and the command line; builds the whole program."""
+"""The edge: HTTP, WebSocket, signatures, settings, command line; builds the whole program."""

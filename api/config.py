@@ -27,7 +27,7 @@ CONFIG_BYTES_MAX: Final = 1_000_000
 """Some hundred thousand lines would not be a settings file."""
 
 MARKETS_MAX: Final = 512
-"""Each market is an actor with books and frames of its own; ids from 10,000 on mean other things."""
+"""Each market is an actor with frames of its own; ids from 10,000 on mean other things."""
 
 LEVERAGE_MAX: Final = 49
 """Clients read a margin table id below 50 as the leverage itself; higher ones would need tables."""

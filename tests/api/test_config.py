@@ -64,8 +64,10 @@ def test_a_market_becomes_the_instrument_that_the_file_describes() -> None:
         ('opening_price = "-1"', "opening_price: must be above 0 and at most 1000000000"),
         (
             'opening_price = "65000.5"',
-            "opening_price: must have at most 1 decimals and, unless whole, "
-            "five significant figures",
+            (
+                "opening_price: must have at most 1 decimals and, unless whole, "
+                "five significant figures"
+            ),
         ),
         ("volatility_ppm = -1", "volatility_ppm: must be 0 to 10000, not -1"),
     ],
