@@ -1,0 +1,235 @@
+"""Account actors: one for each account that somebody is interested in, owner of its view and its order entry.
+
+All actions of an account pass through its actor on their way to the sequencer, so that one account cannot crowd out
+the others beyond its own bound, and each is sequenced in the order in which it arrived. The actor does not wait for
+the outcome: the caller's reply cell travels on with the command.
+
+An account without subscribers and without messages is passivated after a while and activated by the next message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Protocol
+
+import trio
+from attrs import Factory, define, field, frozen
+
+from actors.channels import Channel, ChannelsByKey, Subscribe, Unsubscribe
+from actors.errors import LostPartError, OverloadedError
+from actors.fanout import Cork
+from actors.frames import Frame
+from actors.router import Attach, BlockPart, Detach
+from actors.source import At, Source
+from actors.throttle import Throttle
+from model.commands import ClientCommand
+from model.ids import Address
+from model.state import AccountState
+from model.views.account import AccountView
+from model.views.records import Fill, LedgerRecord, Moment, OrderRecord
+from supervision import Actor, Envelope
+from supervision import Address as ActorAddress
+
+STATE_SECONDS: Final = 1.0
+"""Shortest time between two frames of an account's positions and balances, which move with every mark price."""
+
+_FILLS: Final = (
+    Channel("userFills"),
+    Channel("userFills", aggregate_by_time=True),
+)
+
+
+class AccountFrames(Protocol):
+    """How an account's news looks on the wire. Every method encodes one frame."""
+
+    def order_updates(self, orders: Sequence[OrderRecord]) -> Frame:
+        """Encode changes of order status, oldest first."""
+        ...
+
+    def user_events(self, fills: Sequence[Fill], canceled: Sequence[OrderRecord]) -> list[Frame]:
+        """Encode fills, and cancels that the user did not ask for; a frame for each kind that there is."""
+        ...
+
+    def user_fills(
+        self, view: AccountView, fills: Sequence[Fill], *, aggregate: bool, is_snapshot: bool
+    ) -> Frame:
+        """Encode fills."""
+        ...
+
+    def ledger_updates(
+        self, view: AccountView, entries: Sequence[LedgerRecord], *, is_snapshot: bool
+    ) -> Frame:
+        """Encode movements of money other than by trading."""
+        ...
+
+    def state(self, view: AccountView, channel: Channel) -> Frame | None:
+        """Encode what a state channel shows now."""
+        ...
+
+
+@frozen
+class SubmitAction:
+    """Have a command sequenced; answered with its Receipt."""
+
+    command: ClientCommand
+
+
+@frozen
+class ReadAccountView:
+    """Ask for the result of a pure function of the account's view."""
+
+    read: Callable[[AccountView], Any]
+
+
+STATE_KINDS: Final = ("openOrders", "clearinghouseState", "activeAssetData", "userFundings")
+"""Channels that show a state (or, for fundings, never say more than their empty snapshot)."""
+
+
+@define
+class Account(Actor):
+    """The actor described above.
+
+    Args:
+        open_view: makes the view of a state, with the history of the time before it.
+        channels: the subscribers of all accounts; they outlive the actor.
+    """
+
+    account: Address
+    source: Source
+    router: ActorAddress
+    open_view: Callable[[At[AccountState]], Awaitable[AccountView]]
+    frames: AccountFrames
+    channels: ChannelsByKey[Address]
+    view: AccountView = field(init=False)
+    _height: int = field(init=False, default=0)
+    _state: Throttle = Factory(lambda: Throttle(STATE_SECONDS, STATE_SECONDS))
+    _orders: list[OrderRecord] = Factory(list)
+    _fills: list[Fill] = Factory(list)
+    _ledger: list[LedgerRecord] = Factory(list)
+
+    async def init(self) -> None:
+        """Attach, take the state, and greet whoever is subscribed already."""
+        await self.router.ask(Attach(self.account, self.context.address))
+        at = await self.source.account(self.account)
+        self.view = await self.open_view(at)
+        self._height = at.height
+        channels = self.channels.of(self.account)
+        channels.epoch += 1
+        for channel in channels:
+            for subscription in list(channels.of(channel)):
+                self._send_snapshot(channel, subscription)
+        self._set_timer()
+
+    async def on_stop(self, exit: Any) -> None:  # noqa: A002  (the framework's name for it)
+        """Want no more parts of blocks."""
+        self.router.tell(Detach(self.account, self.context.address))
+        self.channels.drop_if_empty(self.account)
+
+    @property
+    def is_needed(self) -> bool:
+        """Tell whether somebody is subscribed, so that the actor must not be passivated."""
+        return bool(self.channels.of(self.account))
+
+    async def handle_batch(self, batch: list[Envelope]) -> None:
+        """Pass actions on, apply all parts, then publish once."""
+        for envelope in batch:
+            match envelope.message:
+                case SubmitAction(command):
+                    self._submit(command, envelope)
+                case BlockPart() as part:
+                    self._apply(part)
+                case ReadAccountView(read):
+                    if envelope.reply is not None:
+                        envelope.reply.answer(read(self.view))
+                case Subscribe(channel, subscription):
+                    self.channels.of(self.account).add(channel, subscription)
+                    self._send_snapshot(channel, subscription)
+                case Unsubscribe(channel, subscription):
+                    self.channels.of(self.account).discard(channel, subscription)
+        self._publish()
+
+    def _submit(self, command: ClientCommand, envelope: Envelope) -> None:
+        reply = envelope.reply
+        if reply is not None and not self.source.forward(command, reply):
+            reply.fail(OverloadedError("the exchange has more orders waiting than it takes"))
+
+    # -- parts of blocks ---------------------------------------------------------------------------------------
+
+    def _apply(self, part: BlockPart) -> None:
+        if part.height <= self._height:
+            return
+        if part.previous > self._height:
+            raise LostPartError(f"at height {self._height}, but {part.previous} was sent before")
+        for index, event in part.events:
+            change = self.view.apply(event, Moment(part.height, part.time_ms, index))
+            self._orders += change.orders
+            self._fills += change.fills
+            self._ledger += change.ledger
+        self._state.change()
+        self._height = part.height
+
+    # -- publication -------------------------------------------------------------------------------------------
+
+    def _publish(self) -> None:
+        orders, self._orders = self._orders, []
+        fills, self._fills = self._fills, []
+        ledger, self._ledger = self._ledger, []
+        channels = self.channels.of(self.account)
+        if not channels:
+            return
+        frames, view = self.frames, self.view
+        with Cork() as cork:
+            if orders and (subscribers := channels.of(Channel("orderUpdates"))):
+                cork.publish(subscribers, frames.order_updates(orders))
+            if subscribers := channels.of(Channel("userEvents")):
+                for frame in frames.user_events(fills, orders):
+                    cork.publish(subscribers, frame)
+            for channel in _FILLS if fills else ():
+                if subscribers := channels.of(channel):
+                    aggregate = channel.aggregate_by_time
+                    frame = frames.user_fills(view, fills, aggregate=aggregate, is_snapshot=False)
+                    cork.publish(subscribers, frame)
+            if ledger and (
+                subscribers := channels.of(Channel("userNonFundingLedgerUpdates"))
+            ):
+                cork.publish(subscribers, frames.ledger_updates(view, ledger, is_snapshot=False))
+            if orders:
+                self._publish_state(cork, ("openOrders",))
+            if fills or self._state.is_due(trio.current_time()):
+                self._publish_state(cork, ("clearinghouseState", "activeAssetData"))
+        self._set_timer()
+
+    def _publish_state(self, cork: Cork, kinds: Sequence[str]) -> None:
+        channels = self.channels.of(self.account)
+        for kind in kinds:
+            for channel in channels.of_kind(kind):
+                frame = self.frames.state(self.view, channel)
+                if frame is not None:
+                    cork.publish(channels.of(channel), frame)
+
+    def _set_timer(self) -> None:
+        channels = self.channels.of(self.account)
+        if channels.of_kind("clearinghouseState") or channels.of_kind("activeAssetData"):
+            self.context.set_timer("publish", STATE_SECONDS, None)
+
+    # -- subscribers -------------------------------------------------------------------------------------------
+
+    def _send_snapshot(self, channel: Channel, subscription: Any) -> None:
+        match channel.kind:
+            case "userFills":
+                frame: Frame | None = self.frames.user_fills(
+                    self.view,
+                    self.view.recent_fills(),
+                    aggregate=channel.aggregate_by_time,
+                    is_snapshot=True,
+                )
+            case "userNonFundingLedgerUpdates":
+                frame = self.frames.ledger_updates(
+                    self.view, self.view.recent_ledger(), is_snapshot=True
+                )
+            case kind if kind in STATE_KINDS:
+                frame = self.frames.state(self.view, channel)
+            case _:
+                frame = None
+        if frame is not None:
+            subscription.offer(frame)

@@ -1,0 +1,127 @@
+"""Channels: what can be subscribed to, and who has.
+
+The table of subscribers belongs to the program, not to the actor that publishes: a market that crashes and is rebuilt
+finds its subscribers where it left them, greets them with a new epoch and a snapshot, and goes on.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Hashable, Iterator, KeysView
+from typing import Final, Generic, TypeVar
+
+from attrs import define, field, frozen
+
+from actors.subscription import Policy, Subscription
+
+KeyT = TypeVar("KeyT", bound=Hashable)
+
+POLICIES: Final = {
+    "trades": Policy.LOSSLESS,
+    "orderUpdates": Policy.LOSSLESS,
+    "userEvents": Policy.LOSSLESS,
+    "userFills": Policy.LOSSLESS,
+    "userFundings": Policy.LOSSLESS,
+    "userNonFundingLedgerUpdates": Policy.LOSSLESS,
+}
+"""Channels of which every frame counts. All others show a state, of which only the newest does."""
+
+
+@frozen
+class Channel:
+    """One stream of frames of one subject: its kind and what else decides the bytes."""
+
+    kind: str
+    interval: str | None = None
+    n_sig_figs: int | None = None
+    mantissa: int | None = None
+    aggregate_by_time: bool = False
+    coin: str | None = None
+
+    @property
+    def policy(self) -> Policy:
+        """What happens to frames that a client is too slow for."""
+        return POLICIES.get(self.kind, Policy.LATEST)
+
+
+@frozen
+class Subscribe:
+    """Ask a publisher to send a channel's frames from now on, beginning with a snapshot if the channel has one."""
+
+    channel: Channel
+    subscription: Subscription
+
+
+@frozen
+class Unsubscribe:
+    """Ask a publisher to stop. Nothing happens if it never began."""
+
+    channel: Channel
+    subscription: Subscription
+
+
+@define(eq=False)
+class Channels:
+    """The subscribers of one subject, by channel. ``epoch`` counts the incarnations of its publisher."""
+
+    epoch: int = 0
+    _subscribers: dict[Channel, dict[Subscription, None]] = field(init=False, factory=dict)
+    _by_kind: defaultdict[str, dict[Channel, None]] = field(
+        init=False, factory=lambda: defaultdict(dict)
+    )
+
+    def add(self, channel: Channel, subscription: Subscription) -> None:
+        """Take a subscriber in, unless its subscription has already ended."""
+        if subscription.ended is not None:
+            return
+        self._subscribers.setdefault(channel, {})[subscription] = None
+        self._by_kind[channel.kind][channel] = None
+
+    def discard(self, channel: Channel, subscription: Subscription) -> None:
+        """Let a subscriber go."""
+        subscribers = self._subscribers.get(channel)
+        if subscribers is None:
+            return
+        subscribers.pop(subscription, None)
+        if not subscribers:
+            del self._subscribers[channel]
+            self._by_kind[channel.kind].pop(channel, None)
+
+    def of(self, channel: Channel) -> Collection[Subscription]:
+        """Return the subscribers of a channel; do not change the table while iterating."""
+        return self._subscribers.get(channel, _NOBODY)
+
+    def of_kind(self, kind: str) -> KeysView[Channel]:
+        """Return the channels of a kind that have subscribers."""
+        return self._by_kind[kind].keys()
+
+    def __bool__(self) -> bool:
+        return bool(self._subscribers)
+
+    def __iter__(self) -> Iterator[Channel]:
+        return iter(list(self._subscribers))
+
+    def __len__(self) -> int:
+        return sum(map(len, self._subscribers.values()))
+
+
+class ChannelsByKey(Generic[KeyT]):
+    """The tables of many subjects, made when first asked for and dropped when empty."""
+
+    def __init__(self) -> None:
+        self._channels: dict[KeyT, Channels] = {}
+
+    def of(self, key: KeyT) -> Channels:
+        """Return the table of a subject."""
+        return self._channels.setdefault(key, Channels())
+
+    def drop_if_empty(self, key: KeyT) -> None:
+        """Forget a subject without subscribers."""
+        if key in self._channels and not self._channels[key]:
+            del self._channels[key]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._channels.values()))
+
+
+_NOBODY: Final[dict[Subscription, None]] = {}

@@ -1,0 +1,45 @@
+"""What can go wrong out there.
+
+    ActorsError
+    ├── SourceError                  a command or a read could not be served
+    │   ├── OverloadedError          the mailbox is full; nothing was done
+    │   ├── UnavailableError         the state is being rebuilt; nothing was done
+    │   ├── CommandCrashedError      the machine broke on this command; it was undone and is in no block
+    │   └── CommitFailedError        the disk failed; whether the command is durable is not known
+    ├── LostPartError                a view missed a part of a block; it must start again from the source
+    └── StorageError                 the data directory (see storage)
+"""
+
+from __future__ import annotations
+
+
+class ActorsError(Exception):
+    """Base of every operating error of this package."""
+
+
+class SourceError(ActorsError):
+    """A command or a read could not be served."""
+
+
+class OverloadedError(SourceError):
+    """More commands are waiting than the exchange takes; this one was not looked at."""
+
+
+class UnavailableError(SourceError):
+    """The exchange's state is being rebuilt; this command was not looked at."""
+
+
+class CommandCrashedError(SourceError):
+    """The machine broke on this command. Its effects were undone; it is in no block."""
+
+
+class CommitFailedError(SourceError):
+    """The disk failed while the command was being made durable. It may or may not have happened."""
+
+
+class LostPartError(ActorsError):
+    """A view missed a part of a block, because its mailbox was full. Its restart mends that."""
+
+
+class StorageError(ActorsError):
+    """The data directory cannot be used as it is."""

@@ -1,0 +1,230 @@
+"""Market actors: one for each market, owner of its book view, trades, candles and context.
+
+A market takes the parts of blocks that concern it, and at the end of each batch publishes what changed: trades and
+the best bid and ask at once, the book, candles and context at most every so often. It encodes a frame only where
+somebody subscribed to it, and once for all who did.
+
+If it falls, its supervisor builds it anew from the source; its subscribers are in a table that outlives it, and are
+sent a snapshot of everything they follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import trio
+from attrs import Factory, define, field, frozen
+
+from actors.channels import Channel, Channels, Subscribe, Unsubscribe
+from actors.errors import LostPartError
+from actors.fanout import Cork, publish
+from actors.frames import Frame
+from actors.router import Attach, BlockPart
+from actors.source import At, Source
+from actors.throttle import Throttle
+from model.ids import AssetId
+from model.state import MarketState
+from model.views.market import MarketContext, MarketView
+from model.views.records import Moment, TradeRecord
+from supervision import Actor, Envelope
+from supervision import Address as ActorAddress
+
+BOOK_SECONDS: Final = 0.2
+"""Shortest time between two frames of a book; the best bid and ask come with every block."""
+BOOK_REPEAT_SECONDS: Final = 5.0
+"""A quiet book is shown again after this long, so that a client can tell quiet from dead."""
+CANDLE_SECONDS: Final = 0.5
+CONTEXT_SECONDS: Final = 1.0
+RECENT_TRADES_MAX: Final = 30
+"""Trades that a new subscriber is shown."""
+
+_TRADES: Final = Channel("trades")
+_BBO: Final = Channel("bbo")
+_CONTEXT: Final = Channel("activeAssetCtx")
+
+
+class MarketFrames(Protocol):
+    """How a market's news looks on the wire. Every method encodes one frame."""
+
+    def trades(self, trades: Sequence[TradeRecord]) -> Frame:
+        """Encode trades, oldest first; never none."""
+        ...
+
+    def bbo(self, view: MarketView) -> Frame:
+        """Encode the best bid and ask."""
+        ...
+
+    def book(self, view: MarketView, n_sig_figs: int | None, mantissa: int | None) -> Frame:
+        """Encode the top of the book at an aggregation."""
+        ...
+
+    def candle(self, view: MarketView, interval: str) -> Frame | None:
+        """Encode the forming candle of an interval, if there was a trade in it."""
+        ...
+
+    def context(self, view: MarketView) -> Frame:
+        """Encode the market's context numbers."""
+        ...
+
+
+@frozen
+class ReadMarketView:
+    """Ask for the result of a pure function of the market's view."""
+
+    read: Callable[[MarketView], Any]
+
+
+OpenView = Callable[[At[MarketState]], Any]
+"""Awaitable factory: from the state at a height to the view, with what history knows up to there."""
+
+
+@define
+class Market(Actor):
+    """The actor described above.
+
+    Args:
+        open_view: makes the view of a state, with the trades and candles of the time before it.
+        board: is told the context numbers whenever they change.
+    """
+
+    asset: AssetId
+    source: Source
+    router: ActorAddress
+    open_view: OpenView
+    frames: MarketFrames
+    channels: Channels
+    board: Callable[[MarketContext], None]
+    view: MarketView = field(init=False)
+    _height: int = field(init=False, default=0)
+    _book: Throttle = Factory(lambda: Throttle(BOOK_SECONDS, BOOK_REPEAT_SECONDS))
+    _candles: Throttle = Factory(lambda: Throttle(CANDLE_SECONDS))
+    _context: Throttle = Factory(lambda: Throttle(CONTEXT_SECONDS))
+    _trades: list[TradeRecord] = Factory(list)
+
+    async def init(self) -> None:
+        """Attach, take the state, and greet whoever is subscribed already."""
+        await self.router.ask(Attach(self.asset, self.context.address))
+        at = await self.source.market(self.asset)
+        self.view = await self.open_view(at)
+        self._height = at.height
+        self.channels.epoch += 1
+        for channel in self.channels:
+            self._greet(channel)
+        self.board(self.view.context())
+        self._set_timer()
+
+    async def handle_batch(self, batch: list[Envelope]) -> None:
+        """Apply all parts, then publish once."""
+        for envelope in batch:
+            match envelope.message:
+                case BlockPart() as part:
+                    self._apply(part)
+                case ReadMarketView(read):
+                    if envelope.reply is not None:
+                        envelope.reply.answer(read(self.view))
+                case Subscribe(channel, subscription):
+                    self._subscribe(channel, subscription)
+                case Unsubscribe(channel, subscription):
+                    self.channels.discard(channel, subscription)
+        self._publish()
+
+    # -- parts of blocks ---------------------------------------------------------------------------------------
+
+    def _apply(self, part: BlockPart) -> None:
+        if part.height <= self._height:
+            return
+        if part.previous > self._height:
+            raise LostPartError(f"at height {self._height}, but {part.previous} was sent before")
+        for index, event in part.events:
+            trade = self.view.apply(event, Moment(part.height, part.time_ms, index))
+            if trade is not None:
+                self._trades.append(trade)
+        self._height = part.height
+
+    # -- publication -------------------------------------------------------------------------------------------
+
+    def _publish(self) -> None:
+        view, channels = self.view, self.channels
+        changes = view.take_changes()
+        if changes.any:
+            self.board(view.context())
+            self._context.change()
+        if changes.levels:
+            self._book.change()
+        if self._trades:
+            self._candles.change()
+        if not channels:
+            self._trades.clear()
+            return
+        with Cork() as cork:
+            if self._trades:
+                if subscribers := channels.of(_TRADES):
+                    cork.publish(subscribers, self.frames.trades(self._trades))
+                self._trades = []
+            if changes.best and (subscribers := channels.of(_BBO)):
+                cork.publish(subscribers, self.frames.bbo(view))
+            self._publish_throttled(cork)
+        self._set_timer()
+
+    def _publish_throttled(self, cork: Cork) -> None:
+        now = trio.current_time()
+        channels = self.channels
+        if channels.of_kind("l2Book") and self._book.is_due(now):
+            for channel in channels.of_kind("l2Book"):
+                cork.publish(channels.of(channel), self._book_frame(channel))
+        if channels.of_kind("candle") and self._candles.is_due(now):
+            for channel in channels.of_kind("candle"):
+                assert channel.interval is not None
+                frame = self.frames.candle(self.view, channel.interval)
+                if frame is not None:
+                    cork.publish(channels.of(channel), frame)
+        if channels.of_kind(_CONTEXT.kind) and self._context.is_due(now):
+            cork.publish(channels.of(_CONTEXT), self.frames.context(self.view))
+
+    def _set_timer(self) -> None:
+        """Come back when the next throttled frame is due."""
+        kinds = (("l2Book", self._book), ("candle", self._candles), (_CONTEXT.kind, self._context))
+        now = trio.current_time()
+        wait = min(
+            (
+                throttle.wait_seconds(now)
+                for kind, throttle in kinds
+                if self.channels.of_kind(kind)
+            ),
+            default=float("inf"),
+        )
+        if wait != float("inf"):
+            self.context.set_timer("publish", wait, None)
+
+    def _book_frame(self, channel: Channel) -> Frame:
+        return self.frames.book(self.view, channel.n_sig_figs, channel.mantissa)
+
+    # -- subscribers -------------------------------------------------------------------------------------------
+
+    def _subscribe(self, channel: Channel, subscription: Any) -> None:
+        self.channels.add(channel, subscription)
+        frame = self._snapshot(channel)
+        if frame is not None:
+            subscription.offer(frame)
+
+    def _greet(self, channel: Channel) -> None:
+        frame = self._snapshot(channel)
+        if frame is not None:
+            publish(list(self.channels.of(channel)), frame)
+
+    def _snapshot(self, channel: Channel) -> Frame | None:
+        match channel.kind:
+            case "trades":
+                recent = self.view.recent_trades(RECENT_TRADES_MAX)
+                return self.frames.trades(recent) if recent else None
+            case "bbo":
+                return self.frames.bbo(self.view)
+            case "l2Book":
+                return self._book_frame(channel)
+            case "candle":
+                assert channel.interval is not None
+                return self.frames.candle(self.view, channel.interval)
+            case "activeAssetCtx":
+                return self.frames.context(self.view)
+        return None

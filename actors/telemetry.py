@@ -1,0 +1,231 @@
+"""Metrics and traces: the one module that knows Prometheus and OpenTelemetry.
+
+Everyone else calls a method of ``Telemetry`` or returns a fact. Labels are markets, routes, actions and reasons, never
+accounts, orders or addresses, so the number of series stays bounded whatever clients do.
+
+Traces are off until a file is named. An action is traced when its request carries a sampled ``traceparent`` (W3C Trace
+Context); nothing else creates a span.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
+from opentelemetry.trace import Tracer
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from actors.sequencer import SequencerHooks
+from model.commands import Command
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+SECONDS: Final = (
+    0.0001,
+    0.00025,
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    10.0,
+)
+COMMANDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+TRACEPARENT_LENGTH_MAX: Final = 128
+SPANS_WAITING_MAX: Final = 2_048
+"""Spans that wait for the file; more are dropped."""
+
+
+class Telemetry(SequencerHooks):
+    """The counters of one process. Give each test its own.
+
+    Args:
+        traces: file that spans are appended to, one JSON object a line; none are made without it.
+    """
+
+    def __init__(self, traces: Path | None = None) -> None:
+        self.registry = CollectorRegistry()
+        self._blocks = Counter("zaraba_blocks", "Blocks made durable.", registry=self.registry)
+        self._commands = Counter(
+            "zaraba_commands", "Commands made durable.", registry=self.registry
+        )
+        self._block_commands = Histogram(
+            "zaraba_block_commands", "Commands in a block.", buckets=COMMANDS, registry=self.registry
+        )
+        self._execute = Histogram(
+            "zaraba_block_execute_seconds",
+            "Time to execute a block.",
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self._commit = Histogram(
+            "zaraba_block_commit_seconds",
+            "Time to make a block durable.",
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self._height = Gauge("zaraba_height", "Height of the last block.", registry=self.registry)
+        self._crashed = Counter(
+            "zaraba_commands_crashed",
+            "Commands on which the machine broke, by kind.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self._chain_lost = Counter(
+            "zaraba_chain_lost", "Failed commits and rebuilds.", registry=self.registry
+        )
+        self._faucet = Gauge(
+            "zaraba_faucet_credits", "Newcomers credited so far.", registry=self.registry
+        )
+        self._faucet_max = Gauge(
+            "zaraba_faucet_credits_max", "Newcomers that may be credited.", registry=self.registry
+        )
+        self._requests = Counter(
+            "zaraba_requests",
+            "HTTP requests and WebSocket posts, by route and status.",
+            ["route", "status"],
+            registry=self.registry,
+        )
+        self._request_seconds = Histogram(
+            "zaraba_request_seconds",
+            "Time from a request's last byte to its answer's first, by route.",
+            ["route"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self._actions = Counter(
+            "zaraba_actions",
+            "Signed actions, by type and outcome.",
+            ["action", "outcome"],
+            registry=self.registry,
+        )
+        self._refused = Counter(
+            "zaraba_input_refused",
+            "Input that was refused before it became a command, by place and reason.",
+            ["place", "reason"],
+            registry=self.registry,
+        )
+        self._restarts = Counter(
+            "zaraba_actor_failures",
+            "Supervisor reports, by kind of actor and event.",
+            ["actor", "event"],
+            registry=self.registry,
+        )
+        self._tracer, self._provider = _open_tracer(traces)
+
+    # -- facts that others report ------------------------------------------------------------------------------
+
+    def block_committed(
+        self, *, commands: int, execute_seconds: float, commit_seconds: float
+    ) -> None:
+        """A block went through."""
+        self._blocks.inc()
+        self._commands.inc(commands)
+        self._block_commands.observe(commands)
+        self._execute.observe(execute_seconds)
+        self._commit.observe(commit_seconds)
+        self._height.inc()
+
+    def chain_ready(self, height: int) -> None:
+        """The state stands at a height again."""
+        self._height.set(height)
+
+    def chain_lost(self, error: BaseException) -> None:
+        """A commit or a rebuild failed."""
+        self._chain_lost.inc()
+
+    def newcomer_credited(self, *, credits: int, credits_max: int) -> None:
+        """The faucet gave; ``credits`` newcomers so far."""
+        self._faucet.set(credits)
+        self._faucet_max.set(credits_max)
+
+    def command_crashed(self, command: Command, error: BaseException) -> None:
+        """The machine broke on a command."""
+        self._crashed.labels(type(command).__name__).inc()
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """A request on a known route was answered."""
+        self._requests.labels(route, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def action_answered(self, action: str, outcome: str) -> None:
+        """A signed action of a known type was answered: ``ok``, ``err`` or ``failed``."""
+        self._actions.labels(action, outcome).inc()
+
+    def input_refused(self, place: str, reason: str) -> None:
+        """Input was refused; ``place`` and ``reason`` come from small fixed sets."""
+        self._refused.labels(place, reason).inc()
+
+    def actor_report(self, actor: str, event: str) -> None:
+        """A supervisor reported; ``actor`` is the kind, not the key."""
+        self._restarts.labels(actor, event).inc()
+
+    def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """Show a number that is read when it is asked for."""
+        Gauge(name, text, registry=self.registry).set_function(read)
+
+    # -- what operators read -----------------------------------------------------------------------------------
+
+    def exposition(self) -> bytes:
+        """Return all metrics in the Prometheus text format (media type ``CONTENT_TYPE``)."""
+        return generate_latest(self.registry)
+
+    @contextmanager
+    def action_span(self, action: str, traceparent: str | None) -> Iterator[None]:
+        """Trace the handling of an action, if its sender asked for that and traces are on."""
+        if self._tracer is None or traceparent is None or len(traceparent) > TRACEPARENT_LENGTH_MAX:
+            yield
+            return
+        context = TraceContextTextMapPropagator().extract({"traceparent": traceparent})
+        with self._tracer.start_as_current_span(f"action {action}", context=context):
+            yield
+
+    def close(self) -> None:
+        """Write what is left of the traces."""
+        if self._provider is not None:
+            self._provider.shutdown()
+
+
+class _FileExporter(SpanExporter):
+    """Appends spans to a file, one JSON object a line."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8")
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        for span in spans:
+            self._file.write(json.dumps(json.loads(span.to_json()), separators=(",", ":")) + "\n")
+        self._file.flush()
+        return SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        self._file.close()
+
+
+def _open_tracer(traces: Path | None) -> tuple[Tracer | None, TracerProvider | None]:
+    if traces is None:
+        return None, None
+    provider = TracerProvider(
+        sampler=ParentBased(ALWAYS_OFF), resource=Resource.create({"service.name": "zaraba"})
+    )
+    provider.add_span_processor(
+        BatchSpanProcessor(_FileExporter(traces), max_queue_size=SPANS_WAITING_MAX)
+    )
+    return provider.get_tracer("zaraba"), provider
