@@ -1,8 +1,9 @@
 """Refusals: every reason to say no, its wire text and its order status, in one table.
 
 Ranges: 1xx the form of an order, 2xx the state of the account, 3xx the state of the book, 4xx orders that are not
-there, 5xx who signed and when, 6xx accounts and money, 7xx leverage, 9xx not offered here. Texts are those that
-clients of Hyperliquid compare by substring; the full stop belongs to the text, and `` asset=<id>`` follows it.
+there, 5xx who signed and when, 6xx accounts and money, 7xx leverage, 8xx what operators ask for, 9xx not offered here.
+Texts are those that clients of Hyperliquid compare by substring; the full stop belongs to the text, and
+`` asset=<id>`` follows it.
 """
 
 from __future__ import annotations
@@ -60,6 +61,12 @@ class Refusal(IntEnum):
     LEVERAGE_INVALID = 701
     LEVERAGE_NEEDS_MARGIN = 702
 
+    EXCHANGE_NOT_OPEN = 801
+    EXCHANGE_ALREADY_OPEN = 802
+    FEES_INVALID = 803
+    MARKET_INVALID = 804
+    CREDIT_INVALID = 805
+
     TRIGGER_NOT_OFFERED = 901
     GROUPING_NOT_OFFERED = 902
     ISOLATED_NOT_OFFERED = 903
@@ -92,9 +99,7 @@ WIRE: Final[dict[Refusal, Wire]] = {
     Refusal.CLOID_IN_USE: Wire("Client order id is already used by an open order."),
     Refusal.BATCH_EMPTY: Wire("Orders are empty."),
     Refusal.NOTIONAL_TOO_LARGE: Wire("Order exceeds the maximum value of this market.", True),
-    Refusal.MARGIN_TOO_LOW: Wire(
-        "Insufficient margin to place order.", True, "perpMarginRejected"
-    ),
+    Refusal.MARGIN_TOO_LOW: Wire("Insufficient margin to place order.", True, "perpMarginRejected"),
     Refusal.REDUCE_ONLY_INCREASES: Wire(
         "Reduce only order would increase position.", True, "reduceOnlyRejected"
     ),
@@ -135,6 +140,11 @@ WIRE: Final[dict[Refusal, Wire]] = {
         "Cross position does not have sufficient margin available to decrease leverage. "
         "To decrease leverage, deposit more collateral."
     ),
+    Refusal.EXCHANGE_NOT_OPEN: Wire("The exchange is not open yet."),
+    Refusal.EXCHANGE_ALREADY_OPEN: Wire("The exchange is already open."),
+    Refusal.FEES_INVALID: Wire("Fee rates are out of range or pay out more than they collect."),
+    Refusal.MARKET_INVALID: Wire("The market's definition is not valid."),
+    Refusal.CREDIT_INVALID: Wire("A credit must be positive."),
     Refusal.TRIGGER_NOT_OFFERED: Wire("Trigger orders are not offered on this exchange yet."),
     Refusal.GROUPING_NOT_OFFERED: Wire("Order grouping is not offered on this exchange yet."),
     Refusal.ISOLATED_NOT_OFFERED: Wire("Isolated margin is not offered on this exchange yet."),

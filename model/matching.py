@@ -1,0 +1,339 @@
+"""The matching engine: places, matches and cancels orders, and moves positions and money with every
+trade.
+
+Price-time priority. An order meets the best resting orders of the other side for as long as its
+limit allows, each at the resting order's price. A resting order of the same account is cancelled
+instead of traded with (*expire maker*). Before each trade both accounts are asked whether they can
+carry it: a taker that cannot loses the rest of its order, a maker that cannot loses its order and
+matching goes on. After each trade resting reduce-only orders that exceed what is left of a position
+are cancelled, oldest first.
+
+All checks come before the first change, so a refused order leaves nothing behind. ``place`` and
+``cancel`` are the hot path: they are long and flat on purpose, since a call costs as much here as
+three comparisons.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from model.accounts import Account, Position
+from model.commands import CancelSpec, OrderSpec, Tif
+from model.events import (
+    CancelReason,
+    CancelRefused,
+    Event,
+    Leg,
+    OrderCanceled,
+    OrderPlaced,
+    OrderRefused,
+    Traded,
+)
+from model.fees import OPEN_ORDERS_MAX, fee_towards_exchange, open_orders_max
+from model.ids import Address, OrderId, TradeId
+from model.margin import adjust, can_carry, refresh
+from model.markets import Market
+from model.orders import NOTIONAL_MIN, Order, form_refusal
+from model.refusals import Refusal
+
+_GTC: Final = Tif.GTC
+_ALO: Final = Tif.ALO
+
+
+class MatchingEngine:
+    """All markets and accounts, and the counters that number orders and trades.
+
+    ``epoch`` advances whenever a mark price moves. ``time_ms`` is the time of the block being
+    executed. Fee rates are in parts per million; ``fees`` is what was collected so far, in
+    micro-USD.
+    """
+
+    __slots__ = (
+        "accounts",
+        "epoch",
+        "fees",
+        "maker_fee_ppm",
+        "markets",
+        "next_oid",
+        "next_trade_id",
+        "taker_fee_ppm",
+        "time_ms",
+    )
+
+    def __init__(self) -> None:
+        self.markets: list[Market] = []
+        self.accounts: dict[Address, Account] = {}
+        self.epoch = 0
+        self.time_ms = 0
+        self.next_oid = 1
+        self.next_trade_id = 1
+        self.taker_fee_ppm = 0
+        self.maker_fee_ppm = 0
+        self.fees = 0
+
+    # ---- placing -----------------------------------------------------------------------------
+
+    def place(self, account: Account, spec: OrderSpec, events: list[Event]) -> None:
+        """Place one order: refuse it, or match it and let what is left rest or go."""
+        asset = spec.asset
+        if not 0 <= asset < len(self.markets):
+            events.append(OrderRefused(account.address, spec, Refusal.ASSET_UNKNOWN))
+            return
+        market = self.markets[asset]
+        price = market.prices.get(spec.price_e8, 0)
+        lots, beyond = divmod(spec.size_e8, market.lot_e8)
+        if (
+            beyond
+            or not market.price_low <= price <= market.price_high
+            or not NOTIONAL_MIN <= price * lots <= market.market_notional_max
+            or spec.trigger is not None
+        ):
+            reason = form_refusal(market, spec)
+            if reason is not None:
+                events.append(OrderRefused(account.address, spec, reason))
+                return
+            price = market.prices[spec.price_e8]
+
+        if account.epoch != self.epoch:
+            refresh(account, self.markets, self.epoch)
+        position = account.position(market)
+        is_buy = spec.is_buy
+        reduce_only = spec.reduce_only
+        tif = spec.tif
+        cloid = spec.cloid
+        if is_buy:
+            limit_key = -price
+            opposite = market.asks
+            worst = position.size + position.resting_buys + lots
+        else:
+            limit_key = price
+            opposite = market.bids
+            worst = position.resting_sells + lots - position.size
+        crosses = bool(opposite.keys) and opposite.keys[-1] >= limit_key
+
+        if cloid is not None and cloid in account.cloids:
+            events.append(OrderRefused(account.address, spec, Refusal.CLOID_IN_USE))
+            return
+        if reduce_only:
+            if position.size == 0 or (position.size > 0) is is_buy:
+                events.append(OrderRefused(account.address, spec, Refusal.REDUCE_ONLY_INCREASES))
+                return
+            lots = min(lots, abs(position.size))
+        if tif is not _GTC and (tif is _ALO) is crosses:
+            self._refuse_for_liquidity(account, spec, market, events)
+            return
+        if len(account.orders) >= OPEN_ORDERS_MAX and (tif is _GTC or tif is _ALO):
+            most = OPEN_ORDERS_MAX if reduce_only else open_orders_max(account.volume)
+            if len(account.orders) >= most:
+                events.append(
+                    OrderRefused(account.address, spec, Refusal.OPEN_ORDERS_AT_MAX, (most,))
+                )
+                return
+        margin = position.margin
+        if not reduce_only:
+            wanted = -(worst * market.mark // -position.leverage)
+            if wanted > margin:
+                value = account.value
+                if crosses:
+                    value -= self._cost_of_crossing(market, is_buy, lots)
+                if value < account.required + wanted - margin:
+                    events.append(OrderRefused(account.address, spec, Refusal.MARGIN_TOO_LOW))
+                    return
+                margin = wanted
+
+        oid = OrderId(self.next_oid)
+        self.next_oid += 1
+        address = account.address
+        events.append(
+            OrderPlaced(asset, address, oid, is_buy, price, lots, tif, reduce_only, cloid)
+        )
+        order = Order(
+            asset, address, oid, is_buy, price, lots, lots, tif, reduce_only, cloid, self.time_ms
+        )
+        if crosses:
+            self._match(account, position, market, order, events)
+            if order.remaining == 0:
+                return
+            if tif is not _GTC:
+                self._report_canceled(order, CancelReason.IOC_REMAINDER, events)
+                return
+        (market.bids if is_buy else market.asks).add(order)
+        account.index(order, position)
+        if reduce_only:
+            self._trim(account, position, market, events)
+        elif crosses:
+            adjust(account, position, market.mark)
+        else:
+            account.required += margin - position.margin
+            position.margin = margin
+
+    def _refuse_for_liquidity(
+        self, account: Account, spec: OrderSpec, market: Market, events: list[Event]
+    ) -> None:
+        detail: tuple[int, ...] = ()
+        match spec.tif:
+            case Tif.ALO:
+                reason = Refusal.POST_ONLY_WOULD_MATCH
+                detail = (market.bids.best_price(), market.asks.best_price())
+            case Tif.IOC:
+                reason = Refusal.IOC_FOUND_NOTHING
+            case _:
+                reason = Refusal.MARKET_FOUND_NOTHING
+        events.append(OrderRefused(account.address, spec, reason, detail))
+
+    def _cost_of_crossing(self, market: Market, is_buy: bool, lots: int) -> int:
+        """Return what a taker loses at once, against the mark, if all fills at the best price."""
+        best = (market.asks if is_buy else market.bids).best_price()
+        worse = best - market.mark if is_buy else market.mark - best
+        return max(0, worse * lots) + fee_towards_exchange(best * lots, self.taker_fee_ppm)
+
+    # ---- matching ----------------------------------------------------------------------------
+
+    def _match(
+        self,
+        account: Account,
+        position: Position,
+        market: Market,
+        taker: Order,
+        events: list[Event],
+    ) -> None:
+        """Trade an order with the other side as far as its limit, its lots and its margin go."""
+        opposite = market.asks if taker.is_buy else market.bids
+        limit_key = -taker.price if taker.is_buy else taker.price
+        keys = opposite.keys
+        sign = 1 if taker.is_buy else -1
+        while taker.remaining and keys and keys[-1] >= limit_key:
+            maker = opposite.first()
+            if maker.account == taker.account:
+                self._expel(account, maker, CancelReason.SELF_TRADE, events)
+                continue
+            price = maker.price
+            lots = min(taker.remaining, maker.remaining)
+            notional = price * lots
+            taker_fee = fee_towards_exchange(notional, self.taker_fee_ppm)
+            if not can_carry(
+                account,
+                position,
+                mark=market.mark,
+                signed_lots=sign * lots,
+                price=price,
+                fee=taker_fee,
+            ):
+                self._report_canceled(taker, CancelReason.MARGIN, events)
+                taker.remaining = 0
+                return
+            maker_account = self.accounts[maker.account]
+            if maker_account.epoch != self.epoch:
+                refresh(maker_account, self.markets, self.epoch)
+            maker_position = maker_account.positions[maker.asset]
+            maker_fee = fee_towards_exchange(notional, self.maker_fee_ppm)
+            if not can_carry(
+                maker_account,
+                maker_position,
+                mark=market.mark,
+                signed_lots=-sign * lots,
+                price=price,
+                fee=maker_fee,
+                from_resting=0 if maker.reduce_only else lots,
+            ):
+                self._expel(maker_account, maker, CancelReason.MARGIN, events)
+                continue
+            taker.remaining -= lots
+            self._fill_maker(maker_account, maker_position, market, maker, lots)
+            taker_leg = self._settle(
+                account, position, market, taker, sign * lots, price, taker_fee
+            )
+            maker_leg = self._settle(
+                maker_account, maker_position, market, maker, -sign * lots, price, maker_fee
+            )
+            market.last = price
+            trade_id = TradeId(self.next_trade_id)
+            self.next_trade_id += 1
+            events.append(
+                Traded(taker.asset, trade_id, price, lots, taker.is_buy, taker_leg, maker_leg)
+            )
+            if position.reducing:
+                self._trim(account, position, market, events)
+            if maker_position.reducing:
+                self._trim(maker_account, maker_position, market, events)
+
+    def _fill_maker(
+        self, account: Account, position: Position, market: Market, maker: Order, lots: int
+    ) -> None:
+        """Take lots off a resting order, and the order off the book when nothing is left."""
+        maker.remaining -= lots
+        if maker.reduce_only:
+            position.reducing_lots -= lots
+        elif maker.is_buy:
+            position.resting_buys -= lots
+        else:
+            position.resting_sells -= lots
+        if maker.remaining == 0:
+            (market.bids if maker.is_buy else market.asks).remove(maker)
+            account.forget(maker, position)
+
+    def _settle(
+        self,
+        account: Account,
+        position: Position,
+        market: Market,
+        order: Order,
+        signed_lots: int,
+        price: int,
+        fee: int,
+    ) -> Leg:
+        """Move one side's position and money by a trade; return its side of the event."""
+        start = position.size
+        profit = position.trade(signed_lots, price)
+        cost = signed_lots * price
+        account.cash -= cost + fee
+        account.value -= signed_lots * (price - market.mark) + fee
+        account.volume += abs(cost)
+        self.fees += fee
+        market.open_interest += max(position.size, 0) - max(start, 0)
+        adjust(account, position, market.mark)
+        return Leg(account.address, order.oid, order.cloid, order.remaining, start, profit, fee)
+
+    def _trim(
+        self, account: Account, position: Position, market: Market, events: list[Event]
+    ) -> None:
+        """Cancel resting reduce-only orders, oldest first, until the rest only reduces the
+        position.
+        """
+        for order in list(position.reducing.values()):
+            reduces = order.is_buy is (position.size < 0)
+            if reduces and position.reducing_lots <= abs(position.size):
+                return
+            self._expel(account, order, CancelReason.REDUCE_ONLY, events)
+
+    # ---- cancelling --------------------------------------------------------------------------
+
+    def cancel(self, account: Account, spec: CancelSpec, events: list[Event]) -> None:
+        """Cancel one order of the account, or say that there is none."""
+        target = spec.target
+        order = account.find(target)
+        if order is None or order.asset != spec.asset:
+            events.append(
+                CancelRefused(account.address, spec.asset, target, Refusal.CANCEL_NOTHING_THERE)
+            )
+            return
+        self._expel(account, order, CancelReason.CANCELED, events)
+
+    def cancel_for_modify(self, account: Account, order: Order, events: list[Event]) -> None:
+        """Cancel an order in favour of a new one."""
+        self._expel(account, order, CancelReason.MODIFIED, events)
+
+    def _expel(
+        self, account: Account, order: Order, reason: CancelReason, events: list[Event]
+    ) -> None:
+        """Take a resting order off the book and out of all indexes, and report it."""
+        market = self.markets[order.asset]
+        position = account.positions[order.asset]
+        (market.bids if order.is_buy else market.asks).remove(order)
+        account.forget(order, position)
+        if account.epoch == self.epoch:
+            adjust(account, position, market.mark)
+        self._report_canceled(order, reason, events)
+
+    def _report_canceled(self, order: Order, reason: CancelReason, events: list[Event]) -> None:
+        events.append(OrderCanceled(order.asset, order.account, order.oid, order.remaining, reason))
