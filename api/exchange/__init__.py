@@ -1,0 +1,1 @@
+"""Signed requests: their wire forms, their canonical forms, and what becomes of them."""
