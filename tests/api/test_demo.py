@@ -1,0 +1,82 @@
+"""The demo's keys, signatures and children."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from actors.bots import BotError
+from api.config import load_config
+from api.demo import Demo, bot_children, demo_children, demo_key, make_signer, oracle_reader
+from api.signing import Chain, Signature, l1_action_hash, l1_digest, recover_signer
+from model.units import E8
+
+ACTION = {
+    "type": "order",
+    "orders": [
+        {"a": 0, "b": True, "p": "65000", "s": "0.0015", "r": False, "t": {"limit": {"tif": "Alo"}}}
+    ],
+    "grouping": "na",
+}
+
+
+async def nowhere(_body: Any) -> bytes:
+    raise AssertionError("nothing should be sent")
+
+
+def demo(**changes: Any) -> Demo:
+    return Demo(load_config(), nowhere, nowhere, nowhere, lambda: 0, **changes)
+
+
+def test_a_bots_signature_recovers_to_its_address() -> None:
+    """The exchange treats a bot like any client, so it has to sign like one."""
+    key = demo_key(1, "maker-BTC")
+    body = msgspec.json.decode(make_signer(key)(ACTION, 1_700_000_000_000))
+
+    signature = Signature.of_hex(**body["signature"])
+    digest = l1_digest(l1_action_hash(body["action"], body["nonce"]), Chain.TESTNET)
+    assert list(body) == ["action", "nonce", "signature"]
+    assert recover_signer(digest, signature) == key.address
+
+
+def test_keys_follow_from_seed_and_name() -> None:
+    """Every machine shows the same demo, and no two bots share an account."""
+    assert demo_key(1, "a").address == demo_key(1, "a").address
+    assert len({demo_key(seed, name).address for seed in (1, 2) for name in "ab"}) == 4
+
+
+def test_every_market_has_a_maker_and_there_are_takers() -> None:
+    """So each of the six books is alive."""
+    names = [spec.id for spec in bot_children(demo())]
+
+    for market in load_config().markets:
+        assert f"maker-{market.name}" in names
+    assert sum(name.startswith("taker-") for name in names) == 3
+
+
+def test_the_oracle_comes_before_the_bots() -> None:
+    """They look at it."""
+    assert [spec.id for spec in demo_children(demo())] == ["oracle", "bots"]
+
+
+async def test_oracle_prices_are_read_from_the_contexts_of_the_markets() -> None:
+    """By asset id, in units of 1e-8 USD."""
+
+    async def info(body: bytes) -> bytes:
+        assert msgspec.json.decode(body) == {"type": "metaAndAssetCtxs"}
+        return b'[{"universe":[]},[{"oraclePx":"65000.0","x":1},{"oraclePx":"18.4","midPx":null}]]'
+
+    assert await oracle_reader(info)() == {0: 65_000 * E8, 1: 18_40000000}
+
+
+@pytest.mark.parametrize("answer", [b"null", b"", b"[]", b'[{},[{"markPx":"1.0"}]]'])
+async def test_contexts_that_are_none_are_an_operating_error(answer: bytes) -> None:
+    """The bots pause for it instead of crashing."""
+
+    async def info(_body: bytes) -> bytes:
+        return answer
+
+    with pytest.raises(BotError, match="not the contexts"):
+        await oracle_reader(info)()
