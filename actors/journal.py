@@ -159,6 +159,14 @@ class JournalReader:
         except sqlite3.Error as error:
             raise translated(error, height=1) from error
 
+    def digest_at(self, height: int) -> bytes:
+        """Return the digest of one block.
+
+        Raises:
+            BrokenJournalError: it is missing or damaged.
+        """
+        return self._predecessor(height).digest
+
     def rows(self, after: int = 0, upto: int | None = None) -> Iterator[Row]:
         """Yield the rows above height ``after``, up to and with ``upto``, ascending, each proven.
 

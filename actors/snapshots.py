@@ -89,7 +89,7 @@ class Snapshots:
         Raises:
             SnapshotError: the disk refused. Older snapshots are as they were.
         """
-        final = self.folder / f"{snapshot.height:020d}.snapshot"
+        final = self.path_of(snapshot.height)
         aside = final.with_suffix(_ASIDE)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -102,6 +102,10 @@ class Snapshots:
             raise SnapshotError(f"cannot write the snapshot {final.name}: {error}") from error
         self._drop_old()
         return final
+
+    def path_of(self, height: int) -> Path:
+        """Return the name of the snapshot of a height."""
+        return self.folder / f"{height:020d}.snapshot"
 
     def paths(self) -> list[Path]:
         """Return the files that are named like snapshots, newest first."""

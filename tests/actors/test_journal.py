@@ -121,7 +121,7 @@ def test_a_flipped_byte_is_found_while_reading(tmp_path: Path) -> None:
     connection.execute("UPDATE blocks SET body = x'00' WHERE height = 5")
     connection.close()
 
-    heights = []
+    heights: list[int] = []
     with JournalReader(tmp_path) as reader, pytest.raises(BrokenJournalError) as caught:
         heights.extend(row.height for row in reader.rows())
     assert caught.value.height == 5
