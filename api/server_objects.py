@@ -13,8 +13,7 @@ Written for hypercorn 0.18 with quart-trio 0.12.
 
 import contextlib
 import socket as stdlib_socket
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import trio
@@ -23,15 +22,11 @@ from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 from wsproto.connection import ConnectionState
 
 SCOPE_KEY = "zaraba.connection"
 """Where `ServerSockets` leaves the `ServerConnection` in an ASGI scope; absent when not found."""
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 @attrs.frozen(eq=False)
@@ -84,7 +79,7 @@ class ServerConnection:
         )
 
 
-def find_connection(send: Send) -> ServerConnection | None:
+def find_connection(send: ASGISendCallable) -> ServerConnection | None:
     """Return what is behind an ASGI `send`, or None when it is not the server we know."""
     try:
         stream = send.__self__  # type: ignore[attr-defined]
@@ -113,16 +108,18 @@ class ServerSockets:
         application: the wrapped ASGI application.
     """
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: ASGIFramework) -> None:
         self._application = application
         self._busy: set[ServerConnection] = set()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
         connection = None if scope["type"] == "lifespan" else find_connection(send)
         if connection is None:
             await self._application(scope, receive, send)
             return
-        scope[SCOPE_KEY] = connection
+        cast(dict[str, Any], scope)[SCOPE_KEY] = connection
         self._busy.add(connection)
         try:
             await self._application(scope, receive, send)
