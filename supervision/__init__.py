@@ -1,0 +1,106 @@
+"""Actors, mailboxes and supervisors for Trio.
+
+A library of its own: it knows Trio and attrs and nothing of the program that uses it.
+
+Start reading at `actor` (what a program writes), `spec` (how it arranges a tree) and `system` (how it
+runs one). `docs/supervision.md` states what a user may rely on.
+"""
+
+from supervision.actor import Actor, Context, Ignore, Stop
+from supervision.address import Address
+from supervision.cell import Down, Exit, Kind, State
+from supervision.deadletters import DeadLetter, DeadLetters, DeadReason
+from supervision.envelope import Envelope, InHand, Reply
+from supervision.errors import (
+    AlreadyPresent,
+    AlreadyStarted,
+    AskCycle,
+    AskError,
+    ControlError,
+    ControlLaneFull,
+    InitFailed,
+    InitTimeout,
+    MailboxFull,
+    NoReply,
+    NotFound,
+    PoolFull,
+    Restarting,
+    ServerDied,
+    SpecError,
+    StartError,
+    StillRunning,
+    Stopped,
+    SupervisionError,
+    SupervisorFailed,
+    UnknownPath,
+)
+from supervision.hooks import Event, Hooks, Report
+from supervision.mailbox import Delivery, MailboxSpec, OnFull
+from supervision.pool import Pool
+from supervision.registry import Registry
+from supervision.restarts import NO_BACKOFF, Backoff, Budget, ExitKind, Restart
+from supervision.spec import AutoShutdown, ChildSpec, PoolSpec, SupervisorSpec, Task
+from supervision.strategies import Strategy
+from supervision.system import System, open_system
+from supervision.tree import NodeStatus
+
+__all__ = [
+    "NO_BACKOFF",
+    "Actor",
+    "Address",
+    "AlreadyPresent",
+    "AlreadyStarted",
+    "AskCycle",
+    "AskError",
+    "AutoShutdown",
+    "Backoff",
+    "Budget",
+    "ChildSpec",
+    "Context",
+    "ControlError",
+    "ControlLaneFull",
+    "DeadLetter",
+    "DeadLetters",
+    "DeadReason",
+    "Delivery",
+    "Down",
+    "Envelope",
+    "Event",
+    "Exit",
+    "ExitKind",
+    "Hooks",
+    "Ignore",
+    "InHand",
+    "InitFailed",
+    "InitTimeout",
+    "Kind",
+    "MailboxFull",
+    "MailboxSpec",
+    "NoReply",
+    "NodeStatus",
+    "NotFound",
+    "OnFull",
+    "Pool",
+    "PoolFull",
+    "PoolSpec",
+    "Registry",
+    "Reply",
+    "Report",
+    "Restart",
+    "Restarting",
+    "ServerDied",
+    "SpecError",
+    "StartError",
+    "State",
+    "StillRunning",
+    "Stop",
+    "Stopped",
+    "Strategy",
+    "SupervisionError",
+    "SupervisorFailed",
+    "SupervisorSpec",
+    "System",
+    "Task",
+    "UnknownPath",
+    "open_system",
+]

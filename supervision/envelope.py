@@ -1,0 +1,200 @@
+"""What travels: envelopes, and the one-shot cells in which an ask waits for its answer."""
+
+from collections.abc import Callable
+from enum import Enum
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
+
+from supervision.errors import AskError, Stopped
+
+if TYPE_CHECKING:
+    from supervision.cell import Cell
+
+
+class InHand(Enum):
+    """What becomes of a message that its actor held when it crashed.
+
+    A message type names its policy in a class attribute ``in_hand`` (a member or its value).
+    """
+
+    DEAD_LETTER = "dead_letter"
+    """Recorded with the cause; an ask fails with `ServerDied`. The default."""
+    REDELIVER = "redeliver"
+    """Put back at the front, once. A message that crashed its actor twice is a dead letter."""
+    DROP = "drop"
+    """Only counted; an ask fails with `ServerDied`."""
+
+
+def in_hand_policy(message: object) -> InHand:
+    """Return the policy that the type of ``message`` names."""
+    return InHand(getattr(type(message), "in_hand", InHand.DEAD_LETTER))
+
+
+class Reply:
+    """Where the answer to one ask goes. It is answered at most once; later answers are counted.
+
+    Whoever holds it answers it: the loop with what ``handle`` returned, or the actor that took it.
+    If the asker is gone (cancelled, past its deadline) answering does nothing and harms nobody.
+
+    Attributes:
+        deadline: until when the asker waits, in absolute Trio time; ``inf`` if for ever.
+        abandoned: the asker is gone.
+        done: an answer or an error was given.
+        server: the cell that is expected to answer; None while an actor keeps the reply.
+        carrier: the envelope whose handling will answer; None while an actor keeps the reply.
+    """
+
+    __slots__ = (
+        "_error",
+        "_home",
+        "_keepers",
+        "_task",
+        "_value",
+        "abandoned",
+        "carrier",
+        "deadline",
+        "done",
+        "on_abandon",
+        "server",
+    )
+
+    def __init__(self, server: "Cell", deadline: float = inf) -> None:
+        self.server: Cell | None = server
+        self.carrier: Envelope | None = None
+        self.deadline = deadline
+        self.abandoned = False
+        self.done = False
+        self.on_abandon: Callable[[], None] | None = None
+        self._home = server
+        self._keepers: set[Reply] | None = None
+        self._task: Task | None = None
+        self._value: Any = None
+        self._error: BaseException | None = None
+
+    def answer(self, value: Any) -> None:
+        """Wake the asker with ``value``."""
+        if self.done or self.abandoned:
+            self._late()
+            return
+        self._value = value
+        self._finish()
+
+    def fail(self, error: Exception) -> None:
+        """Wake the asker with ``error`` raised from its ask."""
+        if self.done or self.abandoned:
+            self._late()
+            return
+        self._error = error
+        self._finish()
+
+    def _finish(self) -> None:
+        self.done = True
+        self._unkeep()
+        task = self._task
+        if task is not None:
+            self._task = None
+            reschedule(task)
+
+    def _late(self) -> None:
+        self._home.mailbox.late_replies += 1
+        self._unkeep()
+
+    def keep(self, keepers: "set[Reply]") -> None:
+        """Note that an actor keeps this reply; if it ends first, the asker hears of it."""
+        self.server = self.carrier = None
+        if not (self.done or self.abandoned):
+            self._keepers = keepers
+            keepers.add(self)
+
+    def carry(self, envelope: "Envelope", server: "Cell") -> None:
+        """Note that ``server`` answers when it handles ``envelope``; nobody else keeps the reply."""
+        self.server = server
+        self.carrier = envelope
+        self._unkeep()
+
+    def _unkeep(self) -> None:
+        if self._keepers is not None:
+            self._keepers.discard(self)
+            self._keepers = None
+
+    async def wait(self) -> Any:
+        """Wait for the answer. Cancelling marks the reply abandoned.
+
+        Raises:
+            AskError: the server could not answer.
+        """
+        if not self.done:
+            self._task = current_task()
+            await wait_task_rescheduled(self._abort)
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def _abort(self, _: object) -> Abort:
+        self._task = None
+        self.abandoned = True
+        self._unkeep()
+        if self.on_abandon is not None:
+            self.on_abandon()
+        return Abort.SUCCEEDED
+
+
+class Envelope:
+    """A message on its way, with what the loop needs to know about it.
+
+    Attributes:
+        message: the message itself.
+        reply: where the answer goes; None for a tell.
+        sent_at: absolute Trio time in seconds.
+        deadline: until when handling makes sense; ``inf`` if for ever.
+        attempt: how often it was taken in hand; 0 while it waits for the first time.
+        sender: path of the sending actor, "" from outside.
+        context: opaque, whatever the ``capture`` hook returned when it was sent.
+    """
+
+    __slots__ = ("attempt", "context", "deadline", "message", "reply", "sender", "sent_at")
+
+    def __init__(
+        self,
+        message: Any,
+        reply: Reply | None,
+        sent_at: float,
+        deadline: float = inf,
+        sender: str = "",
+        context: object = None,
+    ) -> None:
+        self.message = message
+        self.reply = reply
+        self.sent_at = sent_at
+        self.deadline = deadline
+        self.attempt = 0
+        self.sender = sender
+        self.context = context
+
+    def answer(self, value: Any) -> None:
+        """Answer an ask; for a tell do nothing."""
+        if self.reply is not None:
+            self.reply.answer(value)
+
+    def fail(self, error: Exception) -> None:
+        """Fail an ask; for a tell do nothing."""
+        if self.reply is not None:
+            self.reply.fail(error)
+
+    def expired(self, now: float) -> bool:
+        """Tell whether nobody waits for this message any more."""
+        return self.deadline <= now or (self.reply is not None and self.reply.abandoned)
+
+    def __repr__(self) -> str:
+        """Name the message type and who sent it."""
+        kind = "ask" if self.reply is not None else "tell"
+        return f"<{kind} {type(self.message).__name__} from {self.sender or 'outside'}>"
+
+
+def undelivered(path: str, detail: str, cause: BaseException | None) -> AskError:
+    """Return the error for an ask that was accepted and will never be handled."""
+    error = Stopped(path, detail)
+    error.__cause__ = cause
+    return error

@@ -1,0 +1,133 @@
+"""What a program may learn about its tree: reports, dead letters, and spans around handlers.
+
+The package logs nothing and counts nothing for anybody. It hands out facts; a program turns them into
+log lines, counters and traces.
+"""
+
+from contextlib import AbstractContextManager
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from supervision.restarts import ExitKind, Restart
+
+if TYPE_CHECKING:
+    from supervision.deadletters import DeadLetter
+    from supervision.envelope import Envelope
+
+
+class Event(Enum):
+    """What a report is about."""
+
+    STARTED = "started"
+    START_FAILED = "start failed"
+    CHILD_ENDED = "child ended"
+    RESTART_SCHEDULED = "restart scheduled"
+    CHILD_FAILED = "child failed"
+    """A child spent its own restart budget and stays down; its siblings run."""
+    GAVE_UP = "gave up"
+    """The shared restart budget is spent: the supervisor stops its children and ends."""
+    AUTO_SHUTDOWN = "auto shutdown"
+    STOPPED = "stopped"
+    SHUTDOWN_ERROR = "shutdown error"
+    """A child failed while it was being stopped. It is neither restarted nor counted."""
+    CLEANUP_FAILED = "clean-up failed"
+    """``on_stop`` raised or ran out of its time."""
+    OVERDUE = "overdue"
+    """A child is still alive after its time to stop and a margin; ``frames`` says where."""
+
+
+_QUIET = {Event.STARTED, Event.STOPPED, Event.AUTO_SHUTDOWN}
+
+
+@attrs.frozen(kw_only=True)
+class Report:
+    """One fact about one child. Times in seconds; ``at`` is absolute Trio time.
+
+    Attributes:
+        supervisor: path of the supervisor that reports.
+        child: path of the child.
+        kind: how the child ended, if it did.
+        cause: the exception itself, with its traceback and causes.
+        attempt, intensity, period_seconds: restarts charged in the window, and the window.
+        delay: wait before the restart.
+        uptime: how long the incarnation ran after its start was done.
+        in_hand: names of the types of the messages in hand.
+        frames: for an overdue child, where its task waits, outermost first.
+    """
+
+    event: Event
+    at: float
+    supervisor: str
+    child: str
+    generation: int = 0
+    restart: Restart | None = None
+    kind: ExitKind | None = None
+    reason: str = ""
+    cause: BaseException | None = None
+    attempt: int = 0
+    intensity: int = 0
+    period_seconds: float = 0.0
+    delay: float = 0.0
+    uptime: float = 0.0
+    depth: int = 0
+    control_depth: int = 0
+    in_hand: tuple[str, ...] = ()
+    frames: tuple[str, ...] = ()
+
+    @property
+    def is_error(self) -> bool:
+        """Whether somebody should look: everything but starts, stops and intended ends."""
+        if self.event is Event.CHILD_ENDED:
+            return self.kind is ExitKind.ABNORMAL
+        return self.event not in _QUIET
+
+
+class Hooks:
+    """Override what is of interest. A hook must not block; one that raises is counted and ignored."""
+
+    def on_report(self, report: Report) -> None:
+        """Hear of one event of a supervisor."""
+
+    def on_dead_letter(self, letter: "DeadLetter") -> None:
+        """Hear of one message that reached nobody."""
+
+    def capture(self) -> object:
+        """Return what a message sent now should carry in ``Envelope.context``."""
+        return None
+
+    def handling(self, path: str, envelope: "Envelope") -> AbstractContextManager[Any] | None:
+        """Return a context to handle a message in, or None for the fast path."""
+        return None
+
+
+class Reporter:
+    """Hands facts to the hooks and survives them.
+
+    Attributes:
+        errors: how many times a hook raised.
+        capture: the ``capture`` hook, or None when it is not overridden: sending then skips it.
+        handling: likewise the ``handling`` hook.
+    """
+
+    def __init__(self, hooks: Hooks) -> None:
+        self.errors = 0
+        self._hooks = hooks
+        overridden = type(hooks)
+        self.capture = hooks.capture if overridden.capture is not Hooks.capture else None
+        self.handling = hooks.handling if overridden.handling is not Hooks.handling else None
+
+    def report(self, report: Report) -> None:
+        """Tell of one event."""
+        try:
+            self._hooks.on_report(report)
+        except Exception:
+            self.errors += 1
+
+    def dead_letter(self, letter: "DeadLetter") -> None:
+        """Tell of one dead message."""
+        try:
+            self._hooks.on_dead_letter(letter)
+        except Exception:
+            self.errors += 1

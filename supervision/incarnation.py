@@ -1,0 +1,400 @@
+"""The loop that runs an actor: lanes, batches, the message in hand and what becomes of it."""
+
+from collections.abc import Callable
+from functools import partial
+from math import inf
+from typing import Any
+
+import attrs
+import trio
+from trio.lowlevel import Abort, current_task, reschedule, wait_task_rescheduled
+
+from supervision.actor import Actor, Context, Ignore, Stop
+from supervision.address import Address, cell_of, current_run
+from supervision.cell import Cell, Down, Exit, State
+from supervision.deadletters import DeadReason
+from supervision.envelope import Envelope, InHand, Reply, in_hand_policy
+from supervision.errors import AskError, NoReply, ServerDied, Stopped
+from supervision.mailbox import Mailbox
+from supervision.restarts import ExitKind
+from supervision.run import Run, ScopedRun
+from supervision.timers import Timer
+
+ATTEMPTS_MAX = 2
+"""A message that crashed its actor this often is poison, whatever its policy."""
+
+
+@attrs.frozen
+class Probe:
+    """A question to the framework side of an actor, answered between two messages."""
+
+    function: Callable[[Actor], Any]
+    reply: Reply
+
+
+@attrs.frozen
+class Suspend:
+    """Handle control messages only, until told otherwise."""
+
+    suspended: bool
+
+
+class ActorRun(ScopedRun):
+    """One incarnation of an actor.
+
+    The window in which a crash can lose a message reaches from taking it off the mailbox to the end
+    of its handler. ``in_hand`` holds exactly that: one envelope, or the batch of an actor that
+    overrides ``handle_batch``.
+    """
+
+    __slots__ = (
+        "_draining",
+        "_ending",
+        "_factory",
+        "_suspended",
+        "_timers",
+        "_wake",
+        "_watching",
+        "actor",
+        "end_reason",
+        "idle_since",
+        "in_hand",
+        "kept_replies",
+    )
+    receives = True
+
+    def __init__(
+        self,
+        cell: Cell,
+        factory: Callable[[], Actor],
+        finished: Callable[[Run], None],
+        *,
+        init_seconds: float,
+        shutdown_seconds: float,
+        drain_seconds: float = 0.0,
+    ) -> None:
+        super().__init__(
+            cell,
+            finished,
+            init_seconds=init_seconds,
+            shutdown_seconds=shutdown_seconds,
+            drain_seconds=drain_seconds,
+        )
+        self.actor: Actor | None = None
+        self.in_hand: Envelope | tuple[Envelope, ...] | None = None
+        self.kept_replies: set[Reply] = set()
+        self.idle_since = inf
+        self.end_reason = ""
+        self._factory = factory
+        self._ending = self._draining = self._suspended = False
+        self._timers: dict[object, Timer] | None = None
+        self._watching: set[Cell] | None = None
+        self._wake: Callable[[], object] | None = None
+
+    # The loop
+
+    async def _work(self) -> None:
+        current_run.set(self)
+        self.actor = actor = self._factory()
+        actor.context = Context(self)
+        await actor.init()
+        self._started()
+        self._wake = partial(reschedule, current_task())
+        grouped = type(actor).handle_batch is not Actor.handle_batch
+        handle = self._handle_group if grouped else self._handle_each
+        mailbox = self.cell.mailbox
+        while True:
+            while mailbox.control:
+                await self._handle_control(actor, mailbox.control.popleft())
+            if self._ending:
+                return
+            if mailbox.user and not self._suspended:
+                await handle(actor, mailbox)
+            elif self._draining:
+                return
+            else:
+                self.idle_since = self.cell.services.clock()
+                mailbox.waker = self._wake
+                await wait_task_rescheduled(self._stop_waiting)
+
+    def _stop_waiting(self, _: object) -> Abort:
+        self.cell.mailbox.waker = None
+        return Abort.SUCCEEDED
+
+    async def _handle_each(self, actor: Actor, mailbox: Mailbox) -> None:
+        """Handle up to a batch of messages one by one, with a look at the control lane between."""
+        cell, user, control = self.cell, mailbox.user, mailbox.control
+        clock, handle, handling = cell.services.clock, actor.handle, cell.services.reporter.handling
+        take = mailbox.take if mailbox.keyed else user.popleft
+        began = clock()
+        mailbox.high_water = max(mailbox.high_water, len(user))
+        for _ in range(actor.batch_max):
+            envelope = take()
+            reply = envelope.reply
+            if reply is not None and envelope.expired(clock()):
+                mailbox.expired += 1
+            else:
+                envelope.attempt += 1
+                self.in_hand = envelope
+                if reply is None and handling is None:
+                    await handle(envelope.message)
+                else:
+                    await self._handle_one(handle, envelope)
+                self.in_hand = None
+                mailbox.handled += 1
+            if not user or control or self._ending:
+                break
+        mailbox.made_room()
+        cell.busy_seconds += clock() - began
+        if user:
+            await trio.lowlevel.checkpoint()
+
+    async def _handle_one(self, handle: Callable[[Any], Any], envelope: Envelope) -> None:
+        """Handle an ask, or any message while handlers are traced."""
+        handling = self.cell.services.reporter.handling
+        around = None if handling is None else handling(self.path, envelope)
+        if around is None:
+            value = await self._handle_for_caller(handle, envelope)
+        else:
+            with around:
+                value = await self._handle_for_caller(handle, envelope)
+        reply = envelope.reply
+        if reply is not None and reply.carrier is envelope and not reply.done:
+            reply.answer(value)
+
+    async def _handle_for_caller(self, handle: Callable[[Any], Any], envelope: Envelope) -> Any:
+        """Handle; if the message type says so, only for as long as its asker waits."""
+        reply, message = envelope.reply, envelope.message
+        if reply is None or not getattr(type(message), "cancel_with_caller", False):
+            return await handle(message)
+        with trio.CancelScope(deadline=reply.deadline) as scope:
+            reply.on_abandon = partial(scope.cancel, reason="the asker is gone")
+            try:
+                return await handle(message)
+            finally:
+                reply.on_abandon = None
+        return None
+
+    async def _handle_group(self, actor: Actor, mailbox: Mailbox) -> None:
+        """Hand a batch to an actor that takes many at once."""
+        clock = self.cell.services.clock
+        began = clock()
+        mailbox.high_water = max(mailbox.high_water, len(mailbox.user))
+        batch: list[Envelope] = []
+        while mailbox.user and len(batch) < actor.batch_max:
+            envelope = mailbox.take()
+            if envelope.expired(began):
+                mailbox.expired += 1
+            else:
+                envelope.attempt += 1
+                batch.append(envelope)
+        if batch:
+            await self._handle_taken(actor, tuple(batch), batch)
+            mailbox.handled += len(batch)
+        mailbox.made_room()
+        self.cell.busy_seconds += clock() - began
+        if mailbox.user:
+            await trio.lowlevel.checkpoint()
+
+    async def _handle_taken(
+        self, actor: Actor, taken: tuple[Envelope, ...], batch: list[Envelope]
+    ) -> None:
+        self.in_hand = taken
+        await actor.handle_batch(batch)
+        self.in_hand = None
+        for envelope in taken:
+            reply = envelope.reply
+            if reply is not None and reply.carrier is envelope and not reply.done:
+                if not reply.abandoned:
+                    reply.fail(NoReply(self.path, repr(envelope)))
+
+    async def _handle_control(self, actor: Actor, item: object) -> None:
+        match item:
+            case Down():
+                await actor.handle_down(item)
+            case Suspend(suspended=suspended):
+                self._suspended = suspended
+            case Probe(function=function, reply=reply):
+                try:
+                    reply.answer(function(actor))
+                except Exception as error:
+                    reply.fail(error)
+            case None:
+                pass
+            case _:
+                raise AssertionError(f"unknown control message {item!r}")
+
+    # The message in hand
+
+    @property
+    def message_in_hand(self) -> Envelope | None:
+        """The envelope in hand, if it is exactly one."""
+        return self.in_hand if isinstance(self.in_hand, Envelope) else None
+
+    @property
+    def deadline(self) -> float:
+        """Deadline of the message in hand."""
+        envelope = self.message_in_hand
+        return inf if envelope is None else envelope.deadline
+
+    def in_hand_types(self) -> tuple[str, ...]:
+        """Names of the types in hand, each once."""
+        return tuple(dict.fromkeys(type(e.message).__name__ for e in self._envelopes_in_hand()))
+
+    def _envelopes_in_hand(self) -> tuple[Envelope, ...]:
+        if self.in_hand is None:
+            return ()
+        return (self.in_hand,) if isinstance(self.in_hand, Envelope) else self.in_hand
+
+    def _settle(self, exit: Exit) -> None:
+        """Send what is in hand where its type says, before anybody waits for a clean-up."""
+        self._drop_timers()
+        for envelope in reversed(self._envelopes_in_hand()):
+            self._settle_one(envelope, exit)
+        self.in_hand = None
+        if exit.kind is ExitKind.ABNORMAL:
+            self._fail_kept(exit)
+
+    def _settle_one(self, envelope: Envelope, exit: Exit) -> None:
+        mailbox, reply = self.cell.mailbox, envelope.reply
+        elsewhere = reply is not None and reply.carrier not in (envelope, None)
+        answered = reply is not None and (reply.done or reply.abandoned)
+        crashed = exit.kind is ExitKind.ABNORMAL
+        if elsewhere or answered or exit.kind in (ExitKind.NORMAL, ExitKind.SHUTDOWN):
+            mailbox.handled += 1
+            if not elsewhere:
+                self._fail(reply, exit)
+            return
+        policy = in_hand_policy(envelope.message)
+        if crashed and envelope.attempt >= ATTEMPTS_MAX:
+            self._lose(envelope, DeadReason.POISON, exit)
+        elif policy is InHand.REDELIVER:
+            self._put_back(envelope, counted=crashed)
+        elif policy is InHand.DROP:
+            mailbox.dropped += 1
+            self._fail(reply, exit)
+        else:
+            self._lose(envelope, DeadReason.IN_HAND if crashed else DeadReason.INTERRUPTED, exit)
+
+    def _lose(self, envelope: Envelope, reason: DeadReason, exit: Exit) -> None:
+        self._fail(envelope.reply, exit)
+        self.cell.bury(envelope, reason, exit.cause)
+
+    def _put_back(self, envelope: Envelope, *, counted: bool) -> None:
+        if not counted:
+            envelope.attempt -= 1
+        if envelope.reply is not None:
+            envelope.reply.carry(envelope, self.cell)
+        self.cell.mailbox.push_front(envelope)
+
+    def _fail(self, reply: Reply | None, exit: Exit) -> None:
+        if reply is None or reply.done or reply.abandoned:
+            return
+        error: AskError
+        if exit.kind is ExitKind.ABNORMAL:
+            error = ServerDied(self.path, repr(exit.cause))
+        else:
+            error = Stopped(self.path, exit.reason)
+        error.__cause__ = exit.cause
+        reply.fail(error)
+
+    def _fail_kept(self, exit: Exit) -> None:
+        for reply in list(self.kept_replies):
+            self._fail(reply, exit)
+        self.kept_replies.clear()
+
+    # The end
+
+    def _classify_failure(self, failure: Exception) -> Exit:
+        if isinstance(failure, Stop):
+            kind = ExitKind.SHUTDOWN if failure.shutdown else ExitKind.NORMAL
+            return self._exit(kind, None, failure.reason)
+        if isinstance(failure, Ignore) and not self.ready:
+            return self._exit(ExitKind.NORMAL, None, "ignored")
+        return super()._classify_failure(failure)
+
+    def _classify_end(self) -> Exit:
+        return self._exit(ExitKind.NORMAL, None, self.end_reason)
+
+    def _has_clean_up(self) -> bool:
+        return self.actor is not None and type(self.actor).on_stop is not Actor.on_stop
+
+    async def _clean_up(self, exit: Exit) -> None:
+        assert self.actor is not None
+        await self.actor.on_stop(exit)
+
+    def _last_settlement(self, exit: Exit) -> None:
+        self._drop_timers()
+        self._fail_kept(exit)
+        for cell in self._watching or ():
+            cell.unwatch(self._notice)
+        self._watching = None
+        self.cell.mailbox.waker = None
+        self.cell.mailbox.control.clear()
+
+    def _drain(self) -> bool:
+        self.cell.state = State.DRAINING
+        self.cell.mailbox.refuse()
+        self.work.deadline = self.cell.services.clock() + self.drain_seconds
+        self._draining = True
+        self.cell.mailbox.wake()
+        return True
+
+    # What the context offers
+
+    def end_soon(self, reason: str) -> None:
+        """End after the messages in hand."""
+        self._ending = True
+        self.end_reason = reason
+        self.cell.mailbox.wake()
+
+    def set_timer(self, key: object, seconds: float, message: Any) -> None:
+        """See `Context.set_timer`."""
+        self.cancel_timer(key)
+        if self._timers is None:
+            self._timers = {}
+        services = self.cell.services
+        at = services.clock() + seconds
+        self._timers[key] = services.timers.set(at, self.cell, message)
+
+    def cancel_timer(self, key: object) -> None:
+        """See `Context.cancel_timer`."""
+        if self._timers is not None:
+            timer = self._timers.pop(key, None)
+            if timer is not None:
+                self.cell.services.timers.cancel(timer)
+
+    def _drop_timers(self) -> None:
+        for key in list(self._timers or ()):
+            self.cancel_timer(key)
+
+    def watch(self, address: Address, *, once: bool) -> None:
+        """See `Context.watch`."""
+        cell = cell_of(address)
+        if self._watching is None:
+            self._watching = set()
+        self._watching.add(cell)
+        cell.watch(self._notice, once=once)
+
+    def unwatch(self, address: Address) -> None:
+        """See `Context.unwatch`."""
+        cell_of(address).unwatch(self._notice)
+        control = self.cell.mailbox.control
+        kept = [i for i in control if not (isinstance(i, Down) and i.path == address.path)]
+        control.clear()
+        control.extend(kept)
+
+    def _notice(self, down: Down) -> None:
+        self.cell.control(down)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits, nothing is in hand, and no timer or kept reply will need this incarnation."""
+        mailbox = self.cell.mailbox
+        return (
+            self.ready
+            and mailbox.waker is self._wake
+            and not (mailbox.user or mailbox.control or self._timers or self.kept_replies)
+            and self.actor is not None
+            and self.actor.may_passivate()
+        )

@@ -1,0 +1,447 @@
+"""Effects of supervision: starting in order, restarting by plan, stopping in reverse.
+
+What should happen is decided by the pure modules `restarts` and `strategies`; here it is done. One
+task serves one inbox, so decisions come one at a time. A restart never loops here: a failed or
+delayed start goes back into the inbox, and a request to stop is looked at before everything else, so
+that stopping wins over any crash loop.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from math import inf
+from typing import Any
+
+import attrs
+import trio
+
+from supervision.actor import Actor
+from supervision.bell import Bell
+from supervision.cell import Cell, Exit, Kind, State
+from supervision.errors import InitFailed, SupervisorFailed
+from supervision.hooks import Event, Report
+from supervision.incarnation import ActorRun
+from supervision.pool import PoolRun
+from supervision.registry import Registry
+from supervision.restarts import (
+    Budget,
+    ExitKind,
+    FailureStreak,
+    Restart,
+    RestartWindow,
+    should_restart,
+)
+from supervision.run import Run, StartStatus, split_failure
+from supervision.spec import AutoShutdown, ChildSpec, PoolSpec, SupervisorSpec, Task
+from supervision.stopping import report_end, stop_run
+from supervision.strategies import plan_restart
+from supervision.task import TaskRun
+
+
+class Child:
+    """One child in the table of its supervisor.
+
+    Attributes:
+        run: its incarnation, or None.
+        self_ended: it ended by itself, for good.
+        retry_at: when to start it again; inf if that is not pending.
+    """
+
+    __slots__ = ("cell", "retry_at", "run", "self_ended", "spec", "streak", "window")
+
+    def __init__(self, spec: ChildSpec, cell: Cell, window: RestartWindow) -> None:
+        self.spec = spec
+        self.cell = cell
+        self.window = window
+        self.streak = FailureStreak(spec.backoff)
+        self.run: Run | None = None
+        self.self_ended = False
+        self.retry_at = inf
+
+
+@attrs.frozen
+class _Call:
+    """A control call in the inbox."""
+
+    function: Callable[[], Any]
+    done: trio.Event
+    outcome: list[Any]
+
+
+class _End(Exception):
+    """Leave the loop: the supervisor ends by itself."""
+
+    def __init__(self, exit: Exit) -> None:
+        super().__init__()
+        self.exit = exit
+
+
+class SupervisorRun(Run):
+    """One incarnation of a supervisor."""
+
+    __slots__ = ("_bell", "_inbox", "_nursery", "_starting", "_window", "children", "spec")
+
+    def __init__(self, cell: Cell, spec: SupervisorSpec, finished: Callable[[Run], None]) -> None:
+        super().__init__(cell, finished)
+        self.spec = spec
+        self.children: dict[str, Child] = {}
+        self._window = self._new_window()
+        self._inbox: deque[Run | _Call] = deque()
+        self._bell = Bell()
+        self._nursery: trio.Nursery | None = None
+        self._starting: Run | None = None
+        for child in spec.children:
+            self._add(child)
+
+    def _new_window(self) -> RestartWindow:
+        spec = self.spec
+        return RestartWindow(intensity=spec.intensity, period_seconds=spec.period_seconds)
+
+    def _add(self, spec: ChildSpec) -> Child:
+        shared = self.spec.budget is Budget.SHARED
+        window = self._window if shared else self._new_window()
+        cell = specify(self.cell.services.registry, child_path(self.path, spec.id), spec)
+        child = self.children[spec.id] = Child(spec, cell, window)
+        return child
+
+    # Life
+
+    async def run(self, *, task_status: StartStatus = trio.TASK_STATUS_IGNORED) -> None:
+        """Start the children, serve the inbox, stop the children, and tell how it ended."""
+        self.cell.begin(self)
+        self.task = trio.lowlevel.current_task()
+        exit = Exit(ExitKind.STOPPED, reason="cancelled from outside", initialised=self.ready)
+        try:
+            try:
+                async with trio.open_nursery() as self._nursery:
+                    exit = await self._live(task_status)
+            except BaseException as error:
+                failure, stray = split_failure(error)
+                if failure is not None:
+                    exit = Exit(ExitKind.ABNORMAL, failure, initialised=self.ready)
+                if stray is not None:
+                    raise
+        finally:
+            self._finish(exit)
+        if not self.ready:
+            task_status.started(exit)
+
+    async def _live(self, task_status: StartStatus) -> Exit:
+        try:
+            await self._start_all()
+            if self.stop_at is None:
+                self._become_ready(task_status)
+            await self._serve()
+            exit = Exit(ExitKind.STOPPED, reason=self.stop_reason, initialised=self.ready)
+        except _End as end:
+            exit = end.exit
+        self.cell.state = State.STOPPING
+        self._note_stop(exit.reason)
+        if not self.path:
+            self.cell.services.closing = True
+        await self._stop_all()
+        return exit
+
+    def request_stop(self, reason: str) -> None:
+        """Begin the ordered stop; a start in progress is cancelled."""
+        if self._note_stop(reason):
+            if self._starting is not None:
+                self._starting.request_stop(reason)
+            self._bell.ring()
+
+    @property
+    def stopping(self) -> bool:
+        """It was asked to stop, or gave up: no child is started any more."""
+        return self.stop_at is not None
+
+    async def _start_all(self) -> None:
+        for child in list(self.children.values()):
+            if self.stopping:
+                return
+            exit = await self._start(child)
+            if exit is not None and exit.kind is ExitKind.ABNORMAL:
+                assert exit.cause is not None
+                error = InitFailed(f"{self.path or 'root'}: {child.cell.path} did not start")
+                error.__cause__ = exit.cause
+                raise _End(Exit(ExitKind.ABNORMAL, error, str(error), initialised=False))
+
+    async def _serve(self) -> None:
+        while not self.stopping:
+            if self._inbox:
+                await self._handle(self._inbox.popleft())
+                await trio.lowlevel.checkpoint()
+            elif (due := self._next_retry()) is not None:
+                child, at = due
+                if at <= self.cell.services.clock():
+                    await self._start_group(child)
+                    await trio.lowlevel.checkpoint()
+                else:
+                    await self._bell.wait(at)
+            else:
+                await self._bell.wait()
+
+    def _next_retry(self) -> tuple[Child, float] | None:
+        pending = [c for c in self.children.values() if c.retry_at < inf]
+        if not pending:
+            return None
+        child = min(pending, key=lambda c: c.retry_at)
+        return child, child.retry_at
+
+    async def _handle(self, item: Run | _Call) -> None:
+        if isinstance(item, _Call):
+            try:
+                item.outcome.append(await item.function())
+            except _End:
+                raise
+            except Exception as error:
+                item.outcome.append(error)
+            item.done.set()
+            return
+        child = next((c for c in self.children.values() if c.run is item), None)
+        if child is not None:
+            assert item.exit is not None
+            child.run = None
+            await self._child_ended(child, item, item.exit)
+
+    def child_finished(self, run: Run) -> None:
+        """Called by each child at its very end."""
+        self._inbox.append(run)
+        self._bell.ring()
+
+    # Starting
+
+    async def _start(self, child: Child) -> Exit | None:
+        """Start one child and wait until it is ready; return its exit if it ended before that."""
+        assert not self.stopping, "a stopping supervisor starts nothing"
+        assert child.run is None and self._nursery is not None
+        child.retry_at = inf
+        child.self_ended = False
+        exit = await self._try_start(child)
+        if exit is None:
+            self._report(Event.STARTED, child, generation=child.cell.generation)
+            return None
+        child.run = None
+        if exit.kind is ExitKind.ABNORMAL:
+            self._report(Event.START_FAILED, child, kind=exit.kind, cause=exit.cause)
+        else:
+            close_subtree(child.cell)
+        return exit
+
+    async def _try_start(self, child: Child) -> Exit | None:
+        assert self._nursery is not None
+        try:
+            child.run = self._starting = make_run(child.spec, child.cell, self.child_finished)
+        except Exception as failure:
+            await trio.lowlevel.checkpoint()
+            error = InitFailed(f"{child.cell.path} could not be made: {failure!r}")
+            error.__cause__ = failure
+            return Exit(ExitKind.ABNORMAL, error, initialised=False)
+        try:
+            exit: Exit | None = await self._nursery.start(child.run.run)
+        finally:
+            self._starting = None
+        return exit
+
+    # Restarting
+
+    async def _child_ended(self, child: Child, run: Run, exit: Exit) -> None:
+        uptime = max(self.cell.services.clock() - child.cell.started_at, 0.0)
+        report_end(self.cell, child.cell, child.spec.restart, exit, uptime)
+        if not should_restart(child.spec.restart, exit.kind):
+            child.self_ended = True
+            self._retire(child)
+            self._check_auto_shutdown(child)
+            return
+        await self._restart(child, exit, uptime)
+
+    def _retire(self, child: Child) -> None:
+        """A child ended for good."""
+        child.retry_at = inf
+        close_subtree(child.cell)
+        if child.spec.restart is Restart.TEMPORARY:
+            self._drop(child)
+
+    def _drop(self, child: Child) -> None:
+        del self.children[child.spec.id]
+        self.cell.services.registry.forget(child.cell.path)
+
+    def _check_auto_shutdown(self, child: Child) -> None:
+        if not child.spec.significant:
+            return
+        mode = self.spec.auto_shutdown
+        others = [c for c in self.children.values() if c.spec.significant and c is not child]
+        if mode is AutoShutdown.ALL_SIGNIFICANT and not all(c.self_ended for c in others):
+            return
+        self._report(Event.AUTO_SHUTDOWN, child)
+        raise _End(Exit(ExitKind.SHUTDOWN, reason=f"{child.cell.path} ended"))
+
+    async def _restart(self, child: Child, exit: Exit, uptime: float) -> None:
+        """Charge one attempt and carry it out, now or after its wait."""
+        services = self.cell.services
+        if not child.window.admit(services.clock()):
+            self._budget_spent(child, exit)
+            return
+        delay = child.streak.add(uptime=uptime, uniform=services.uniform)
+        plan = plan_restart(self.spec.strategy, list(self.children), child.spec.id)
+        self._report(Event.RESTART_SCHEDULED, child, delay=delay, attempt=len(child.window))
+        for id in plan.stop:
+            await self._stop_for_restart(self.children[id])
+            if self.stopping:
+                return
+        retry_at = services.clock() + delay
+        for id in plan.start:
+            sibling = self.children.get(id)
+            if sibling is not None and sibling is not child and sibling.retry_at < inf:
+                retry_at = max(retry_at, sibling.retry_at)
+                sibling.retry_at = inf
+        child.retry_at = retry_at
+        if retry_at > services.clock():
+            for member in self._group(child):
+                hold_subtree(member.cell, retry_at)
+
+    def _budget_spent(self, child: Child, exit: Exit) -> None:
+        """Mark the child failed, if the budget is its own; else give up."""
+        causes = [exit.cause] if exit.cause is not None else []
+        if self.spec.budget is Budget.PER_CHILD:
+            child.retry_at = inf
+            close_subtree(child.cell, State.FAILED)
+            self._report(Event.CHILD_FAILED, child, kind=exit.kind, cause=exit.cause)
+            return
+        reason = f"{child.cell.path} reached the restart limit of {self.path or 'root'}"
+        self._report(Event.GAVE_UP, child, kind=exit.kind, cause=exit.cause, reason=reason)
+        ended = RuntimeError(f"{child.cell.path} ended ({exit.kind.value}) too often")
+        failed = SupervisorFailed(reason, causes or [ended])
+        raise _End(Exit(ExitKind.SHUTDOWN, failed, reason, initialised=self.ready))
+
+    async def _stop_for_restart(self, child: Child) -> None:
+        await self._stop(child, "its group is restarted")
+        if child.spec.restart is Restart.TEMPORARY:
+            close_subtree(child.cell)
+            self._drop(child)
+
+    def _group(self, child: Child) -> list[Child]:
+        """The children that a restart of ``child`` starts, in order."""
+        plan = plan_restart(self.spec.strategy, list(self.children), child.spec.id)
+        return [c for id in plan.start if (c := self.children[id]).run is None]
+
+    async def _start_group(self, child: Child) -> None:
+        """Start what a restart of ``child`` starts; a failure becomes the next attempt."""
+        for member in self._group(child):
+            if self.stopping:
+                return
+            if member.run is not None:
+                continue
+            exit = await self._start(member)
+            if exit is not None and exit.kind is ExitKind.ABNORMAL and not self.stopping:
+                if member.spec.restart is Restart.TEMPORARY:
+                    self._retire(member)
+                else:
+                    await self._restart(member, exit, 0.0)
+                return
+
+    # Stopping
+
+    async def _stop(self, child: Child, reason: str) -> None:
+        """Stop one child and wait for its end, however long that takes."""
+        run, child.run = child.run, None
+        child.retry_at = inf
+        if run is not None:
+            await stop_run(run, self.cell, child.spec.restart, reason)
+        if self.cell.services.closing:
+            close_subtree(child.cell)
+
+    async def _stop_all(self) -> None:
+        for child in reversed(list(self.children.values())):
+            await self._stop(child, self.stop_reason or "its supervisor stops")
+        while self._inbox:
+            item = self._inbox.popleft()
+            if isinstance(item, _Call):
+                item.outcome.append(RuntimeError(f"{self.path or 'root'} is stopping"))
+                item.done.set()
+
+    def _report(self, event: Event, child: Child, **facts: Any) -> None:
+        facts.setdefault("generation", child.cell.generation)
+        report = Report(
+            event=event,
+            at=self.cell.services.clock(),
+            supervisor=self.path,
+            child=child.cell.path,
+            restart=child.spec.restart,
+            intensity=self.spec.intensity,
+            period_seconds=self.spec.period_seconds,
+            depth=len(child.cell.mailbox.user),
+            control_depth=len(child.cell.mailbox.control),
+            **facts,
+        )
+        self.cell.services.reporter.report(report)
+
+
+def child_path(parent: str, id: str) -> str:
+    """Join a path. The root's own path is empty."""
+    return f"{parent}/{id}" if parent else id
+
+
+def specify(registry: Registry, path: str, spec: ChildSpec) -> Cell:
+    """Make the cells of a child and of everything below that is known before it starts."""
+    start = spec.start
+    if isinstance(start, SupervisorSpec):
+        for child in start.children:
+            specify(registry, child_path(path, child.id), child)
+        return registry.specify(path, Kind.SUPERVISOR)
+    if isinstance(start, PoolSpec):
+        return registry.specify_pool(path, start).cell
+    if isinstance(start, Task):
+        return registry.specify(path, Kind.TASK)
+    return registry.specify(path, Kind.ACTOR, spec.mailbox)
+
+
+def make_run(spec: ChildSpec, cell: Cell, finished: Callable[[Run], None]) -> Run:
+    """Make the next incarnation of a child."""
+    start = spec.start
+    if not isinstance(start, SupervisorSpec | PoolSpec | Task):
+        start = start()
+        if not isinstance(start, Actor):
+            specify(cell.services.registry, cell.path, attrs.evolve(spec, start=start))
+    match start:
+        case SupervisorSpec():
+            return SupervisorRun(cell, start, finished)
+        case PoolSpec():
+            return PoolRun(cell.services.registry.specify_pool(cell.path, start), finished)
+        case Task():
+            return TaskRun(
+                cell,
+                start,
+                finished,
+                init_seconds=spec.init_seconds,
+                shutdown_seconds=spec.shutdown_seconds,
+            )
+        case Actor():
+            return ActorRun(
+                cell,
+                partial(_identity, start),
+                finished,
+                init_seconds=spec.init_seconds,
+                shutdown_seconds=spec.shutdown_seconds,
+                drain_seconds=spec.drain_seconds,
+            )
+    raise TypeError(f"{cell.path}: {start!r} cannot be a child")
+
+
+def _identity(actor: Actor) -> Actor:
+    return actor
+
+
+def close_subtree(cell: Cell, state: State = State.STOPPED) -> None:
+    """Nothing will run in a cell, nor below it: bury what waits there."""
+    for below in cell.services.registry.below(cell):
+        if not below.closed:
+            below.close()
+    cell.close(state)
+
+
+def hold_subtree(cell: Cell, retry_at: float) -> None:
+    """A cell, and what was open below it, waits to be started again."""
+    for below in cell.services.registry.below(cell):
+        if not below.closed:
+            below.hold(State.BACKOFF, retry_at)
+    cell.hold(State.BACKOFF, retry_at)
