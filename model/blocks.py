@@ -1,6 +1,7 @@
-"""Blocks: the commands executed together, what they caused, and the chain of digests that binds them.
+"""Blocks: the commands executed together, what they caused, and the digests that chain them.
 
-A block's digest covers its parent's digest and its own bytes, so equal digests at one height mean equal histories.
+A block's digest covers its parent's digest and its own bytes, so equal digests at one height mean
+equal histories.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ class Entry(Struct, frozen=True, array_like=True):
 
 
 class Block(Struct, frozen=True, array_like=True):
-    """The unit of durability and of publication. ``height`` counts from 1; ``time_ms`` never decreases."""
+    """The unit of durability and of publication.
+
+    ``height`` counts from 1; ``time_ms`` never decreases.
+    """
 
     height: int
     time_ms: int

@@ -1,8 +1,8 @@
-"""Commands: actions that were checked at the edge and now wait for their place in the order of events.
+"""Commands: actions that were checked at the edge and wait for their place in the order of events.
 
-A command is an imperative. Prices and sizes are still integers of 1e-8 here: whether they fit the market's grid is
-the exchange's decision, so that one place refuses and one table says why. Field order is the journal format; new
-fields go to the end and have a default.
+A command is an imperative. Prices and sizes are still integers of 1e-8 here: whether they fit the
+market's grid is the exchange's decision, so that one place refuses and one table says why. Field
+order is the journal format; new fields go to the end and have a default.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ class CreditSource(IntEnum):
 
 
 class TriggerSpec(Struct, frozen=True, array_like=True, gc=False):
-    """The trigger part of a stop or take-profit order. Refused until the exchange has a trigger book."""
+    """The trigger part of a stop or take-profit order.
+
+    Refused until the exchange has a trigger book.
+    """
 
     price_e8: int
     is_market: bool
@@ -79,9 +82,9 @@ class ModifySpec(Struct, frozen=True, array_like=True, gc=False):
 class SignedCommand(Struct, frozen=True, array_like=True):
     """What all commands of clients share.
 
-    ``signer`` is the address that the signature gave: the account itself or one of its agents. ``nonce`` is in
-    milliseconds since 1970 by convention. ``expires_after`` is the last millisecond of chain time at which the
-    command may take effect. ``vault`` asks to act for a sub-account.
+    ``signer`` is the address that the signature gave: the account itself or one of its agents.
+    ``nonce`` is in milliseconds since 1970 by convention. ``expires_after`` is the last millisecond
+    of chain time at which the command may take effect. ``vault`` asks to act for a sub-account.
     """
 
     signer: Address
@@ -134,8 +137,8 @@ class Noop(SignedCommand, frozen=True, array_like=True, tag=5):
 class ApproveAgent(SignedCommand, frozen=True, array_like=True, tag=6):
     """Let ``agent`` sign orders for the signer's account.
 
-    An empty ``name`` is the account's one unnamed agent. The zero address removes the agent of that name.
-    ``valid_until`` is in milliseconds of chain time; ``None`` takes the default validity.
+    An empty ``name`` is the account's one unnamed agent. The zero address removes the agent of that
+    name. ``valid_until`` is in milliseconds of chain time; ``None`` takes the default validity.
     """
 
     agent: Address
@@ -151,7 +154,10 @@ class UsdSend(SignedCommand, frozen=True, array_like=True, tag=7):
 
 
 class OpenExchange(Struct, frozen=True, array_like=True, tag=32):
-    """First command of every log: what the whole exchange runs under. Rates in parts per million."""
+    """First command of every log: what the whole exchange runs under.
+
+    Rates in parts per million.
+    """
 
     taker_fee_ppm: int
     maker_fee_ppm: int

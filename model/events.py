@@ -1,20 +1,24 @@
-"""Events: what the exchange did, in the past tense. They are all that views, histories and answers are made from.
+"""Events: what the exchange did, in the past tense.
 
-Events are few and full rather than many and small: an order that rests costs one event, a trade costs one event with
-both its sides. What a reader of the log must know to follow a book:
+They are all that views, histories and answers are made from. Events are few and full rather than
+many and small: an order that rests costs one event, a trade costs one event with both its sides.
+What a reader of the log must know to follow a book:
 
-* ``OrderPlaced`` puts the whole order on its side of the book, whatever its time in force. While a block is being
-  read, the book may therefore be crossed; after the last event of a block it never is.
-* ``Traded`` takes ``lots`` off both orders. An order with nothing left is gone (its status is *filled*).
+* ``OrderPlaced`` puts the whole order on its side of the book, whatever its time in force. While a
+  block is being read, the book may therefore be crossed; after the last event of a block it never
+  is.
+* ``Traded`` takes ``lots`` off both orders. An order with nothing left is gone (its status is
+  *filled*).
 * ``OrderCanceled`` removes what is left of an order and says why.
 
-Within the events of one command, every order of a ``PlaceOrders`` has exactly one head, ``OrderPlaced`` or
-``OrderRefused``, in the order of the request, followed by what it caused. A cancel has ``OrderCanceled`` or
-``CancelRefused``. A modify has ``ModifyRefused``, or ``OrderCanceled`` of the old order (left out where the old order
-was gone and ``always_place`` was asked for) and then the head of the new order.
+Within the events of one command, every order of a ``PlaceOrders`` has exactly one head,
+``OrderPlaced`` or ``OrderRefused``, in the order of the request, followed by what it caused. A
+cancel has ``OrderCanceled`` or ``CancelRefused``. A modify has ``ModifyRefused``, or
+``OrderCanceled`` of the old order (left out where the old order was gone and ``always_place`` was
+asked for) and then the head of the new order.
 
-Prices are ticks, sizes lots, money micro-USD. The time of an event is the time of its block. Field order is the
-journal format; new fields go to the end and have a default.
+Prices are ticks, sizes lots, money micro-USD. The time of an event is the time of its block. Field
+order is the journal format; new fields go to the end and have a default.
 """
 
 from __future__ import annotations
@@ -48,7 +52,10 @@ class CancelReason(IntEnum):
 
 
 class OrderPlaced(Struct, frozen=True, array_like=True, tag=1, gc=False):
-    """An order was accepted. ``lots`` is what it may execute or rest with (reduce-only orders were clamped)."""
+    """An order was accepted.
+
+    ``lots`` is what it may execute or rest with (reduce-only orders were clamped).
+    """
 
     asset: AssetId
     account: Address
@@ -62,7 +69,10 @@ class OrderPlaced(Struct, frozen=True, array_like=True, tag=1, gc=False):
 
 
 class OrderRefused(Struct, frozen=True, array_like=True, tag=2):
-    """An order was refused; nothing of it happened. ``detail`` holds the numbers that the refusal's text names."""
+    """An order was refused; nothing of it happened.
+
+    ``detail`` holds the numbers that the refusal's text names.
+    """
 
     account: Address
     spec: OrderSpec
@@ -100,8 +110,9 @@ class ModifyRefused(Struct, frozen=True, array_like=True, tag=5, gc=False):
 class Leg(Struct, frozen=True, array_like=True, gc=False):
     """One side of a trade.
 
-    ``remaining`` is what its order has left afterwards. ``start_position`` is the account's signed position before
-    the trade. ``closed_pnl`` is realised profit before fees; ``fee`` is negative for a rebate.
+    ``remaining`` is what its order has left afterwards. ``start_position`` is the account's signed
+    position before the trade. ``closed_pnl`` is realised profit before fees; ``fee`` is negative
+    for a rebate.
     """
 
     account: Address
@@ -135,9 +146,10 @@ class LeverageUpdated(Struct, frozen=True, array_like=True, tag=7, gc=False):
 
 
 class AgentApproved(Struct, frozen=True, array_like=True, tag=8, gc=False):
-    """``agent`` may sign for ``account`` until ``valid_until`` (ms). ``replaced`` may no longer, from now on.
+    """``agent`` may sign for ``account`` until ``valid_until`` (ms).
 
-    ``agent`` is empty when the account only removed the agent of that name.
+    ``replaced`` may no longer, from now on. ``agent`` is empty when the account only removed the
+    agent of that name.
     """
 
     account: Address
@@ -194,8 +206,9 @@ class NonceUsed(Struct, frozen=True, array_like=True, tag=14, gc=False):
 class CommandRefused(Struct, frozen=True, array_like=True, tag=15):
     """A command was refused as a whole.
 
-    ``nonce_used`` tells whether it was admitted first and has used up its nonce; if not, the command has changed
-    nothing at all and need not be kept. ``detail`` holds what the refusal's text names.
+    ``nonce_used`` tells whether it was admitted first and has used up its nonce; if not, the
+    command has changed nothing at all and need not be kept. ``detail`` holds what the refusal's
+    text names.
     """
 
     signer: Address | None

@@ -11,7 +11,7 @@ from model.units import E8, PRICE_DECIMALS_MAX
 
 SIGNIFICANT_FIGURES_MAX: Final = 5
 DEFAULT_LEVERAGE_MAX: Final = 20
-"""Leverage of a market that an account has not touched: this, or the market's maximum if that is lower."""
+"""Leverage where an account never chose one: this, or the market's maximum if that is lower."""
 
 
 class Instrument(Struct, frozen=True, array_like=True):
@@ -35,12 +35,14 @@ class Instrument(Struct, frozen=True, array_like=True):
     @property
     def tick_e8(self) -> int:
         """One tick in units of 1e-8."""
-        return E8 // 10**self.price_decimals
+        ticks_per_usd: int = 10**self.price_decimals
+        return E8 // ticks_per_usd
 
     @property
     def lot_e8(self) -> int:
         """One lot in units of 1e-8."""
-        return E8 // 10**self.size_decimals
+        lots_per_coin: int = 10**self.size_decimals
+        return E8 // lots_per_coin
 
     @property
     def default_leverage(self) -> int:
@@ -51,8 +53,8 @@ class Instrument(Struct, frozen=True, array_like=True):
 def is_on_grid(price_e8: int, tick_e8: int) -> bool:
     """Tell whether a positive price obeys the price rule of its market.
 
-    A whole number of USD always does. Any other price must be a whole number of ticks and have at most five
-    significant figures. Source: Hyperliquid API documentation, tick and lot size.
+    A whole number of USD always does. Any other price must be a whole number of ticks and have at
+    most five significant figures. Source: Hyperliquid API documentation, tick and lot size.
     """
     if price_e8 % E8 == 0:
         return True

@@ -1,9 +1,9 @@
 """Refusals: every reason to say no, its wire text and its order status, in one table.
 
-Ranges: 1xx the form of an order, 2xx the state of the account, 3xx the state of the book, 4xx orders that are not
-there, 5xx who signed and when, 6xx accounts and money, 7xx leverage, 8xx what operators ask for, 9xx not offered here.
-Texts are those that clients of Hyperliquid compare by substring; the full stop belongs to the text, and
-`` asset=<id>`` follows it.
+Ranges: 1xx the form of an order, 2xx the state of the account, 3xx the state of the book, 4xx
+orders that are not there, 5xx who signed and when, 6xx accounts and money, 7xx leverage, 8xx what
+operators ask for, 9xx not offered here. Texts are those that clients of Hyperliquid compare by
+substring; the full stop belongs to the text, and `` asset=<id>`` follows it.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ class Refusal(IntEnum):
 class Wire:
     """How a refusal is told to clients.
 
-    ``text`` is filled with the refusal's detail by position. ``names_asset`` appends `` asset=<id>``. ``status`` is
-    the order status that owners of a refused order see in their updates; ``None`` where they see none because the
-    order never reached the matching engine.
+    ``text`` is filled with the refusal's detail by position. ``names_asset`` appends ``
+    asset=<id>``. ``status`` is the order status that owners of a refused order see in their
+    updates; ``None`` where they see none because the order never reached the matching engine.
     """
 
     text: str

@@ -1,7 +1,7 @@
 """Parts of the exchange's state as plain values: what a view starts from.
 
-A view asks for the state of its subject at some height and applies the blocks after it. Prices are ticks, sizes lots,
-money micro-USD.
+A view asks for the state of its subject at some height and applies the blocks after it. Prices are
+ticks, sizes lots, money micro-USD.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ class RestingOrder(Struct, frozen=True, array_like=True, gc=False):
 
 
 class MarketState(Struct, frozen=True, array_like=True):
-    """One market. ``bids`` and ``asks`` are in priority order, best first. ``last`` is 0 before the first trade."""
+    """One market.
+
+    ``bids`` and ``asks`` are in priority order, best first. ``last`` is 0 before the first trade.
+    """
 
     instrument: Instrument
     oracle: int
@@ -44,8 +47,9 @@ class MarketState(Struct, frozen=True, array_like=True):
 class PositionState(Struct, frozen=True, array_like=True, gc=False):
     """One account in one market.
 
-    ``size`` is signed. ``entry_notional`` is the signed cost of the position, so the average entry price is
-    entry_notional / size. A market whose leverage was chosen but that has no position has size 0.
+    ``size`` is signed. ``entry_notional`` is the signed cost of the position, so the average entry
+    price is entry_notional / size. A market whose leverage was chosen but that has no position has
+    size 0.
     """
 
     asset: AssetId
@@ -56,7 +60,10 @@ class PositionState(Struct, frozen=True, array_like=True, gc=False):
 
 
 class AgentState(Struct, frozen=True, array_like=True, gc=False):
-    """A key that may sign for an account until ``valid_until`` (ms). An empty name is the unnamed agent."""
+    """A key that may sign for an account until ``valid_until`` (ms).
+
+    An empty name is the unnamed agent.
+    """
 
     agent: Address
     name: str
@@ -66,8 +73,8 @@ class AgentState(Struct, frozen=True, array_like=True, gc=False):
 class AccountState(Struct, frozen=True, array_like=True):
     """One account.
 
-    ``cash`` is deposits minus the signed cost of positions minus fees. ``volume`` is what it traded so far.
-    ``known`` is false for an address that never held anything; all else is then empty.
+    ``cash`` is deposits minus the signed cost of positions minus fees. ``volume`` is what it traded
+    so far. ``known`` is false for an address that never held anything; all else is then empty.
     """
 
     address: Address

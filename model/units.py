@@ -2,10 +2,11 @@
 
 Three scales meet here:
 
-* **e8**: what the wire can say at most, eight decimals. Requests carry prices and sizes as integers of 1e-8, before
-  anything is known about their market.
-* **ticks and lots**: a market with ``size_decimals`` d counts sizes in lots of 10^-d and prices in ticks of
-  10^-(6-d) USD. A price in ticks times a size in lots is therefore exactly a number of micro-USD, with no rounding.
+* **e8**: what the wire can say at most, eight decimals. Requests carry prices and sizes as integers
+  of 1e-8, before anything is known about their market.
+* **ticks and lots**: a market with ``size_decimals`` d counts sizes in lots of 10^-d and prices in
+  ticks of 10^-(6-d) USD. A price in ticks times a size in lots is therefore exactly a number of
+  micro-USD, with no rounding.
 * **micro-USD**: all money.
 
 Rates (fees) are in parts per million of a notional.
@@ -36,8 +37,8 @@ class MalformedDecimalError(ValueError):
 def parse_decimal(text: str, decimals: int = 8) -> int:
     """Read a plain decimal text as an integer of 10^-decimals.
 
-    Exponents, signs other than a leading minus, blanks, NaN and infinities are refused, and so is a text that has
-    more decimals than asked for (trailing zeros do not count).
+    Exponents, signs other than a leading minus, blanks, NaN and infinities are refused, and so is a
+    text that has more decimals than asked for (trailing zeros do not count).
 
     Raises:
         MalformedDecimalError: the text is not such a decimal.
@@ -53,7 +54,7 @@ def parse_decimal(text: str, decimals: int = 8) -> int:
 
 
 def format_decimal(value: int, decimals: int) -> str:
-    """Write an integer of 10^-decimals as the shortest decimal text with at least one decimal (``"100.0"``)."""
+    """Write an integer of 10^-decimals as its shortest text with a decimal (``"100.0"``)."""
     if decimals == 0:
         return f"{value}.0"
     sign = "-" if value < 0 else ""
@@ -63,7 +64,7 @@ def format_decimal(value: int, decimals: int) -> str:
 
 
 def canonical_decimal(text: str) -> str:
-    """Write a decimal text as clients sign it: no trailing zeros, no trailing point (``"1.50"`` gives ``"1.5"``).
+    """Write a decimal text as clients sign it, without trailing zeros (``"1.5"``, ``"2"``).
 
     Raises:
         MalformedDecimalError: the text is not a plain decimal of at most eight decimals.
