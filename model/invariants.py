@@ -1,0 +1,200 @@
+"""What must hold between any two commands, checked the slow and obvious way.
+
+Nothing here trusts what the machine keeps for speed: every sum is computed anew from orders,
+positions and cash. Meant for tests, for the start from a snapshot, and for a machine that has
+nothing better to do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from model.accounts import Account, Position
+from model.book import BookSide
+from model.errors import BrokenInvariantError
+from model.exchange import Exchange
+from model.ids import AssetId
+from model.markets import Market
+from model.nonces import NONCES_KEPT
+from model.orders import Order
+
+
+def check(exchange: Exchange) -> None:
+    """Check everything.
+
+    Raises:
+        BrokenInvariantError: naming the first thing that does not hold.
+    """
+    for market in exchange.engine.markets:
+        _check_book(market)
+    for account in exchange.engine.accounts.values():
+        _check_orders(exchange, account)
+        _check_positions(exchange, account)
+        _check_totals(exchange, account)
+    _check_indexes(exchange)
+    _check_conservation(exchange)
+    _check_agents(exchange)
+    _check_nonces(exchange)
+
+
+def _require(holds: bool, broken: str) -> None:
+    if not holds:
+        raise BrokenInvariantError(broken)
+
+
+# ---- books -----------------------------------------------------------------------------------
+
+
+def _check_book(market: Market) -> None:
+    name = market.instrument.name
+    for side in (market.bids, market.asks):
+        _check_side(name, side)
+    bid, ask = market.bids.best_price(), market.asks.best_price()
+    _require(not bid or not ask or bid < ask, f"{name}: the book is crossed, {bid} against {ask}")
+    _require(market.price_low >= 1, f"{name}: the price band reaches zero")
+
+
+def _check_side(name: str, side: BookSide) -> None:
+    _require(side.keys == sorted(side.levels), f"{name}: levels and their sorted keys differ")
+    for key, level in side.levels.items():
+        _require(bool(level), f"{name}: level {key} is empty")
+        _require(list(level) == sorted(level), f"{name}: level {key} is not in order of arrival")
+        for oid, order in level.items():
+            _require(order.oid == oid, f"{name}: order {oid} is filed under a wrong id")
+            _require(order.price * side.sign == key, f"{name}: order {oid} is at a wrong level")
+            _require(order.is_buy == (side.sign > 0), f"{name}: order {oid} is on a wrong side")
+            _require(0 < order.remaining <= order.lots, f"{name}: order {oid} has impossible lots")
+
+
+# ---- accounts --------------------------------------------------------------------------------
+
+
+def _orders_in_books(exchange: Exchange) -> Iterator[Order]:
+    for market in exchange.engine.markets:
+        yield from market.bids
+        yield from market.asks
+
+
+def _check_indexes(exchange: Exchange) -> None:
+    """Every order in a book is known to its account, and accounts know no others."""
+    accounts = exchange.engine.accounts
+    in_books = list(_orders_in_books(exchange))
+    for order in in_books:
+        owner = accounts.get(order.account)
+        _require(
+            owner is not None and owner.orders.get(order.oid) is order,
+            f"order {order.oid} is in a book but not with its account",
+        )
+    known = sum(len(account.orders) for account in accounts.values())
+    _require(known == len(in_books), f"accounts know {known} orders, books {len(in_books)}")
+    highest = max((order.oid for order in in_books), default=0)
+    _require(highest < exchange.engine.next_oid, "an order's id is yet to be given out")
+
+
+def _check_orders(exchange: Exchange, account: Account) -> None:
+    where = account.address
+    _require(list(account.orders) == sorted(account.orders), f"{where}: orders are out of order")
+    cloids = {order.cloid: order for order in account.orders.values() if order.cloid is not None}
+    _require(
+        cloids.keys() == account.cloids.keys()
+        and all(account.cloids[cloid] is order for cloid, order in cloids.items()),
+        f"{where}: the index of client ids differs from the orders",
+    )
+    for order in account.orders.values():
+        _require(order.account == where, f"{where}: holds order {order.oid} of {order.account}")
+        _require(order.asset in account.positions, f"{where}: order {order.oid} reserves nothing")
+
+
+def _check_positions(exchange: Exchange, account: Account) -> None:
+    for asset, position in account.positions.items():
+        where = f"{account.address} in market {asset}"
+        orders = [order for order in account.orders.values() if order.asset == asset]
+        increasing = [order for order in orders if not order.reduce_only]
+        reducing = [order for order in orders if order.reduce_only]
+        for kept, is_buy in ((position.resting_buys, True), (position.resting_sells, False)):
+            lots = sum(order.remaining for order in increasing if order.is_buy is is_buy)
+            _require(kept == lots, f"{where}: keeps {kept} resting lots, has {lots}")
+        _require(
+            list(position.reducing) == [order.oid for order in reducing],
+            f"{where}: the index of reduce-only orders differs from the orders",
+        )
+        lots = sum(order.remaining for order in reducing)
+        _require(lots == position.reducing_lots, f"{where}: the sum of reduce-only lots is wrong")
+        _require(lots <= abs(position.size), f"{where}: reduce-only orders exceed the position")
+        _require(
+            all(order.is_buy is (position.size < 0) for order in reducing),
+            f"{where}: a reduce-only order would increase the position",
+        )
+        _check_entry(exchange, where, asset, position)
+
+
+def _check_entry(exchange: Exchange, where: str, asset: AssetId, position: Position) -> None:
+    _require(
+        position.entry_notional * position.size >= 0
+        and (position.size != 0 or not position.entry_notional),
+        f"{where}: the entry notional contradicts the size",
+    )
+    most = exchange.engine.markets[asset].instrument.max_leverage
+    _require(1 <= position.leverage <= most, f"{where}: leverage {position.leverage} of {most}")
+
+
+def _check_totals(exchange: Exchange, account: Account) -> None:
+    """The kept totals, where they are current, equal the same from scratch."""
+    if account.epoch != exchange.engine.epoch:
+        return
+    value, required = account.cash, 0
+    for asset, position in account.positions.items():
+        mark = exchange.engine.markets[asset].mark
+        value += position.size * mark
+        bought = position.size + position.resting_buys
+        sold = position.size - position.resting_sells
+        notional = max(abs(bought), abs(sold)) * mark
+        margin = (notional + position.leverage - 1) // position.leverage
+        _require(position.margin == margin, f"{account.address}: margin in market {asset} is off")
+        required += margin
+    _require(account.value == value, f"{account.address}: keeps value {account.value}, has {value}")
+    _require(account.required == required, f"{account.address}: kept demand is not {required}")
+
+
+# ---- the whole -------------------------------------------------------------------------------
+
+
+def _check_conservation(exchange: Exchange) -> None:
+    """Positions of a market cancel out, so the value of all accounts is their cash at any marks."""
+    engine = exchange.engine
+    sizes: Counter[AssetId] = Counter()
+    longs: Counter[AssetId] = Counter()
+    for account in engine.accounts.values():
+        for asset, position in account.positions.items():
+            sizes[asset] += position.size
+            longs[asset] += max(position.size, 0)
+    for market in engine.markets:
+        asset = market.instrument.asset
+        name = market.instrument.name
+        _require(sizes[asset] == 0, f"{name}: positions sum to {sizes[asset]}, not to zero")
+        _require(longs[asset] == market.open_interest, f"{name}: the open interest is wrong")
+    cash = sum(account.cash for account in engine.accounts.values())
+    _require(
+        cash + engine.fees == exchange.credited_usd,
+        f"cash {cash} and fees {engine.fees} are not the {exchange.credited_usd} paid in",
+    )
+
+
+def _check_agents(exchange: Exchange) -> None:
+    agents = exchange.agent_book.agents
+    named = {
+        address: (account.address, name)
+        for account in exchange.engine.accounts.values()
+        for name, address in account.agents.items()
+    }
+    registered = {address: (agent.master, agent.name) for address, agent in agents.items()}
+    _require(named == registered, "agents and the accounts that named them disagree")
+
+
+def _check_nonces(exchange: Exchange) -> None:
+    for signer, kept in exchange.nonces.items():
+        _require(
+            0 < len(kept) <= NONCES_KEPT and kept == sorted(set(kept)),
+            f"{signer}: kept nonces are not at most {NONCES_KEPT} in ascending order",
+        )
