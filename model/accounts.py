@@ -144,9 +144,7 @@ class Account:
             position.resting_sells += order.remaining
 
     def forget(self, order: Order, position: Position) -> None:
-        """Take an order out again, together with what it still has resting; the totals are not
-        touched.
-        """
+        """Take an order out again with what it has left; the kept totals are not touched."""
         del self.orders[order.oid]
         if order.cloid is not None:
             del self.cloids[order.cloid]

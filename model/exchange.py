@@ -56,7 +56,7 @@ from model.instruments import Instrument
 from model.margin import adjust, demand, refresh, withdrawable
 from model.markets import Market
 from model.matching import MatchingEngine
-from model.nonces import nonce_refusal, use_nonce
+from model.nonces import use_nonce
 from model.orders import PRICE_E8_MAX
 from model.refusals import Refusal
 from model.state import AccountState, MarketState, PositionState
@@ -65,9 +65,7 @@ from model.units import PRICE_DECIMALS_MAX, USD
 DIGEST_BYTES: Final = 32
 
 CASH_MAX: Final = 10**10 * USD
-"""Most that an account may hold after a credit or transfer, ten milliard USD; keeps sums within 64
-bits.
-"""
+"""Most that an account may hold after a credit or transfer: sums then stay within 64 bits."""
 
 LEVERAGE_MAX: Final = 100
 """Largest maximum leverage of a market."""
@@ -77,12 +75,11 @@ MARKETS_MAX: Final = 1000
 
 
 class Exchange:
-    """The whole exchange. Empty at first: the log opens it with ``OpenExchange`` and ``ListMarket``
-    commands.
+    """The whole exchange, empty at first.
 
-    ``height`` and ``time_ms`` are those of the block being executed. ``faucet_credits`` counts the
-    credits from the faucet so far. After an exception from ``apply`` the state is not to be trusted
-    and must be thrown away.
+    The log opens it with ``OpenExchange`` and ``ListMarket`` commands. ``height`` and ``time_ms``
+    are those of the block being executed. ``faucet_credits`` counts the credits from the faucet so
+    far. After an exception from ``apply`` the state is not to be trusted and must be thrown away.
     """
 
     def __init__(self) -> None:
@@ -111,7 +108,7 @@ class Exchange:
         self.time_ms = time_ms
         self.engine.time_ms = time_ms
 
-    def apply(self, command: Command) -> list[Event]:
+    def apply(self, command: Command) -> list[Event]:  # noqa: C901, PLR0912 - one place branches
         """Execute one command and return what it caused, in order.
 
         A command that is refused as a whole gives a single ``CommandRefused``; unless its nonce was
@@ -123,46 +120,40 @@ class Exchange:
         signer = command.signer
         account = self._account_of(command)
         if account is None:
-            acts_alone = _acts_for_signer_alone(command)
-            reason = Refusal.DEPOSIT_MISSING if acts_alone else Refusal.SIGNER_UNKNOWN
-            return [CommandRefused(signer, reason, (signer,))]
+            return [CommandRefused(signer, _unknown_signer_refusal(command), (signer,))]
         if command.vault is not None:
             return [CommandRefused(signer, Refusal.VAULT_UNKNOWN, (command.vault,))]
         kept = self.nonces.get(signer)
         if kept is None:
             kept = []
-        refused = nonce_refusal(kept, command.nonce, self.time_ms)
+        refused = use_nonce(kept, command.nonce, self.time_ms)
         if refused is not None:
             return [CommandRefused(signer, *refused)]
-        if not kept:
-            self.nonces[signer] = kept
-        use_nonce(kept, command.nonce)
+        self.nonces[signer] = kept
         if command.expires_after is not None and self.time_ms > command.expires_after:
             return [CommandRefused(signer, Refusal.EXPIRED, (), True)]
 
-        outcome = self._apply_admitted(account, command)
-        if isinstance(outcome, Refusal):
-            return [CommandRefused(signer, outcome, (), True)]
-        return outcome
-
-    def _apply_admitted(self, account: Account, command: ClientCommand) -> list[Event] | Refusal:
+        outcome: list[Event] | Refusal
         match command:
             case PlaceOrders():
-                return self._place_orders(account, command)
+                outcome = self._place_orders(account, command)
             case CancelOrders():
-                return self._cancel_orders(account, command)
+                outcome = self._cancel_orders(account, command)
             case ModifyOrders():
-                return self._modify_orders(account, command)
+                outcome = self._modify_orders(account, command)
             case UpdateLeverage():
-                return self._update_leverage(account, command)
+                outcome = self._update_leverage(account, command)
             case Noop():
-                return [NonceUsed(command.signer, command.nonce)]
+                outcome = [NonceUsed(signer, command.nonce)]
             case ApproveAgent():
-                return self._approve_agent(account, command)
+                outcome = self._approve_agent(account, command)
             case UsdSend():
-                return self._send_usd(account, command)
+                outcome = self._send_usd(account, command)
             case _:
                 assert_never(command)
+        if isinstance(outcome, list):
+            return outcome
+        return [CommandRefused(signer, outcome, (), True)]
 
     def _apply_admin(self, command: AdminCommand) -> list[Event]:
         match command:
@@ -186,15 +177,14 @@ class Exchange:
         Wallet-signed commands never act for a master, so an agent cannot move money or approve
         agents.
         """
-        accounts = self.engine.accounts
         agent = self.agent_book.agents.get(command.signer)
         if (
             agent is not None
             and self.time_ms < agent.valid_until
             and not _acts_for_signer_alone(command)
         ):
-            return accounts[agent.master]
-        return accounts.get(command.signer)
+            return self.engine.accounts[agent.master]
+        return self.engine.accounts.get(command.signer)
 
     # ---- orders ------------------------------------------------------------------------------
 
@@ -361,19 +351,19 @@ class Exchange:
         """Tell whether this is an account: whether it was ever given money."""
         return address in self.engine.accounts
 
+    def addresses(self) -> frozenset[Address]:
+        """Return all accounts."""
+        return frozenset(self.engine.accounts)
+
     def resolve(self, signer: Address) -> Address | None:
-        """Return the account that a signer trades for: an agent's master, an account itself, or
-        ``None``.
-        """
+        """Return the account that a signer trades for: its master, itself, or ``None``."""
         master = self.agent_book.master_of(signer, self.time_ms)
         if master is not None:
             return master
         return signer if signer in self.engine.accounts else None
 
     def agents(self) -> dict[Address, Address]:
-        """Return the master of every agent that may sign at the time of this block, ordered by
-        agent.
-        """
+        """Return the masters of all agents that may sign in this block, ordered by agent."""
         return {
             address: agent.master
             for address, agent in sorted(self.agent_book.agents.items())
@@ -396,7 +386,10 @@ class Exchange:
         return account.to_state(self.position_states(account), self.agent_book.of_account(account))
 
     def position_states(self, account: Account) -> tuple[PositionState, ...]:
-        """Return what an account holds or chose, by asset id; a market at its default has no entry."""
+        """Return what an account holds or chose, by asset id.
+
+        A market without a position and with its default leverage has no entry.
+        """
         markets = self.engine.markets
         return tuple(
             PositionState(asset, position.size, position.entry_notional, True, position.leverage)
@@ -424,6 +417,13 @@ class Exchange:
     def digest(self) -> bytes:
         """Return the digest of the state."""
         return blake2b(self.dump(), digest_size=DIGEST_BYTES).digest()
+
+
+def _unknown_signer_refusal(command: ClientCommand) -> Refusal:
+    """Return what a signer is told that no account stands behind."""
+    if _acts_for_signer_alone(command):
+        return Refusal.DEPOSIT_MISSING
+    return Refusal.SIGNER_UNKNOWN
 
 
 def _acts_for_signer_alone(command: ClientCommand) -> bool:

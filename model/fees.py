@@ -18,9 +18,7 @@ VOLUME_PER_OPEN_ORDER: Final = 5_000_000 * USD
 
 
 def fee_towards_exchange(notional: int, rate_ppm: int) -> int:
-    """Return the fee on a notional, rounded up: a fee is never too small and a rebate never too
-    large.
-    """
+    """Return the fee on a notional, rounded up: no fee too small and no rebate too large."""
     return -(notional * rate_ppm // -PPM)
 
 

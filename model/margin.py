@@ -31,8 +31,10 @@ from model.markets import Market
 
 def demand(position: Position, mark: int) -> int:
     """Return the initial margin that one market demands, rounded up."""
-    size = position.size
-    worst = max(size + position.resting_buys, position.resting_sells - size)
+    worst = position.size + position.resting_buys
+    other = position.resting_sells - position.size
+    if other > worst:  # noqa: PLR1730 - a call of max() costs as much as the rest
+        worst = other
     return -(worst * mark // -position.leverage)
 
 
@@ -51,8 +53,9 @@ def refresh(account: Account, markets: Sequence[Market], epoch: int) -> None:
 
 
 def adjust(account: Account, position: Position, mark: int) -> None:
-    """Bring the kept demand in line after a position's size or resting lots changed; the epoch must
-    be current.
+    """Bring the kept demand in line after a position's size or resting lots changed.
+
+    The account's totals must be of the current epoch.
     """
     margin = demand(position, mark)
     account.required += margin - position.margin
@@ -69,8 +72,7 @@ def can_carry(
     fee: int,
     from_resting: int = 0,
 ) -> bool:
-    """Tell whether an account may make a trade at this price. Its totals must be of the current
-    epoch.
+    """Tell whether an account, whose totals must be current, may make a trade at this price.
 
     A trade that makes the position larger, or turns it into a larger one, must leave the value
     covering the demand. One that reduces it must not lose the account more than it has: what it

@@ -83,9 +83,7 @@ class Market:
         self.move_oracle(instrument.opening_price_e8)
 
     def move_oracle(self, price_e8: int) -> None:
-        """Take a new oracle price, rounded half up to the grid, and the mark price that follows
-        from it.
-        """
+        """Take a new oracle price, rounded half up to the grid, and the mark that follows."""
         self.oracle = round_to_grid(price_e8, self.tick_e8) // self.tick_e8
         self.set_mark(
             mark_price(

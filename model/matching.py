@@ -1,5 +1,4 @@
-"""The matching engine: places, matches and cancels orders, and moves positions and money with every
-trade.
+"""The matching engine: places, matches and cancels orders, moves positions and money.
 
 Price-time priority. An order meets the best resting orders of the other side for as long as its
 limit allows, each at the resting order's price. A resting order of the same account is cancelled
@@ -73,7 +72,9 @@ class MatchingEngine:
 
     # ---- placing -----------------------------------------------------------------------------
 
-    def place(self, account: Account, spec: OrderSpec, events: list[Event]) -> None:
+    def place(  # noqa: C901, PLR0912, PLR0915 - the hot path, flat on purpose
+        self, account: Account, spec: OrderSpec, events: list[Event]
+    ) -> None:
         """Place one order: refuse it, or match it and let what is left rest or go."""
         asset = spec.asset
         if not 0 <= asset < len(self.markets):
@@ -96,7 +97,7 @@ class MatchingEngine:
 
         if account.epoch != self.epoch:
             refresh(account, self.markets, self.epoch)
-        position = account.position(market)
+        position = account.positions.get(asset) or account.position(market)
         is_buy = spec.is_buy
         reduce_only = spec.reduce_only
         tif = spec.tif
@@ -241,10 +242,22 @@ class MatchingEngine:
             taker.remaining -= lots
             self._fill_maker(maker_account, maker_position, market, maker, lots)
             taker_leg = self._settle(
-                account, position, market, taker, sign * lots, price, taker_fee
+                account,
+                position,
+                market,
+                taker,
+                signed_lots=sign * lots,
+                price=price,
+                fee=taker_fee,
             )
             maker_leg = self._settle(
-                maker_account, maker_position, market, maker, -sign * lots, price, maker_fee
+                maker_account,
+                maker_position,
+                market,
+                maker,
+                signed_lots=-sign * lots,
+                price=price,
+                fee=maker_fee,
             )
             market.last = price
             trade_id = TradeId(self.next_trade_id)
@@ -278,6 +291,7 @@ class MatchingEngine:
         position: Position,
         market: Market,
         order: Order,
+        *,
         signed_lots: int,
         price: int,
         fee: int,
@@ -297,9 +311,7 @@ class MatchingEngine:
     def _trim(
         self, account: Account, position: Position, market: Market, events: list[Event]
     ) -> None:
-        """Cancel resting reduce-only orders, oldest first, until the rest only reduces the
-        position.
-        """
+        """Cancel reduce-only orders, oldest first, until the rest only reduces the position."""
         for order in list(position.reducing.values()):
             reduces = order.is_buy is (position.size < 0)
             if reduces and position.reducing_lots <= abs(position.size):
@@ -333,7 +345,9 @@ class MatchingEngine:
         account.forget(order, position)
         if account.epoch == self.epoch:
             adjust(account, position, market.mark)
-        self._report_canceled(order, reason, events)
+        events.append(
+            OrderCanceled(order.asset, account.address, order.oid, order.remaining, reason)
+        )
 
     def _report_canceled(self, order: Order, reason: CancelReason, events: list[Event]) -> None:
         events.append(OrderCanceled(order.asset, order.account, order.oid, order.remaining, reason))

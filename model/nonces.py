@@ -22,32 +22,25 @@ WINDOW_FUTURE_MS: Final = DAY_MS
 """Both ends of the window are outside it."""
 
 
-def nonce_refusal(
-    kept: list[int], nonce: int, time_ms: int
-) -> tuple[Refusal, tuple[int, ...]] | None:
-    """Say why a nonce may not be used, with the refusal's detail, or return ``None``.
+def use_nonce(kept: list[int], nonce: int, time_ms: int) -> tuple[Refusal, tuple[int, ...]] | None:
+    """Enter a nonce into a signer's kept ones, or say why it may not be used and leave them alone.
 
-    ``kept`` is ascending. The detail of a nonce out of bounds is the nonce and the nearest one that
-    would do.
+    ``kept`` is ascending. The detail of a refusal is the nonce and, where it is out of bounds, the
+    nearest one that would do.
     """
     if nonce <= time_ms - WINDOW_PAST_MS:
         return Refusal.NONCE_TOO_LOW, (nonce, time_ms - WINDOW_PAST_MS + 1)
     if nonce >= time_ms + WINDOW_FUTURE_MS:
         return Refusal.NONCE_TOO_HIGH, (nonce, time_ms + WINDOW_FUTURE_MS - 1)
     if not kept or nonce > kept[-1]:
-        return None
-    if kept[bisect_left(kept, nonce)] == nonce:
-        return Refusal.NONCE_DUPLICATE, (nonce,)
-    if len(kept) >= NONCES_KEPT and nonce < kept[0]:
-        return Refusal.NONCE_TOO_LOW, (nonce, kept[0] + 1)
-    return None
-
-
-def use_nonce(kept: list[int], nonce: int) -> None:
-    """Enter an admitted nonce, forgetting the lowest one if there are too many."""
-    if not kept or nonce > kept[-1]:
         kept.append(nonce)
     else:
-        kept.insert(bisect_left(kept, nonce), nonce)
+        place = bisect_left(kept, nonce)
+        if kept[place] == nonce:
+            return Refusal.NONCE_DUPLICATE, (nonce,)
+        if place == 0 and len(kept) >= NONCES_KEPT:
+            return Refusal.NONCE_TOO_LOW, (nonce, kept[0] + 1)
+        kept.insert(place, nonce)
     if len(kept) > NONCES_KEPT:
         del kept[0]
+    return None
