@@ -162,7 +162,7 @@ def _natural_size_e8(usd: int, price_e8: int, instrument: Instrument) -> int:
     if price_e8 <= 0:
         return 0
     lots = usd * (E8 * E8 // USD) // price_e8 // instrument.lot_e8
-    round_by = 10 ** max(0, len(str(lots)) - 2)
+    round_by: int = 10 ** max(0, len(str(lots)) - 2)
     return lots // round_by * round_by * instrument.lot_e8
 
 

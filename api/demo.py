@@ -74,7 +74,7 @@ def demo_children(demo: Demo) -> list[ChildSpec]:
         ChildSpec("oracle", lambda: Oracle(markets, demo.submit, read_prices, demo.seed)),
         ChildSpec(
             "bots",
-            lambda: SupervisorSpec(
+            SupervisorSpec(
                 bot_children(demo),
                 intensity=RESTARTS_MAX,
                 period_seconds=RESTARTS_SECONDS,

@@ -84,6 +84,8 @@ class FakeExchange:
                 for modify in action["modifies"]:
                     if self.standing.pop(modify["oid"], None) is not None:
                         self.place(modify["order"])
+            case other:
+                assert other == "noop"
 
     def place(self, order: dict[str, Any]) -> None:
         if order["t"]["limit"]["tif"] == "Ioc":
