@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from operator import is_not
 from typing import Final, assert_never
 
 from msgspec import structs
@@ -100,7 +101,7 @@ def read_decimal(text: str) -> tuple[int, str]:
     """
     value = parse_decimal(text)
     if text.startswith("-"):
-        raise UnreadableValueError("a price or size is negative")
+        raise UnreadableValueError("a decimal is negative")
     return u64(value), canonical_decimal(text)
 
 
@@ -178,16 +179,12 @@ def _read_orders(action: OrderAction) -> tuple[OrderAction, tuple[OrderSpec, ...
         wires.append(wire)
         specs.append(spec)
     canonical = action
-    if any(map(_is_other, wires, action.orders)):
+    if any(map(is_not, wires, action.orders)):
         canonical = structs.replace(canonical, orders=tuple(wires))
     if action.builder is not None and not action.builder.builder.islower():
         lowered = structs.replace(action.builder, builder=action.builder.builder.lower())
         canonical = structs.replace(canonical, builder=lowered)
     return canonical, tuple(specs), _grouping(action.grouping)
-
-
-def _is_other(one: object, other: object) -> bool:
-    return one is not other
 
 
 def _grouping(wire: str | PriorityWire) -> Grouping:

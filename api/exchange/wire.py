@@ -14,8 +14,8 @@ from msgspec import Meta, Struct
 
 from model.units import DECIMAL_TEXT_LENGTH_MAX
 
-BODY_BYTES_MAX: Final = 256 * 1024
-"""A full batch of modifications by client id, loosely spaced, has about 200 KiB."""
+BODY_BYTES_MAX: Final = 320 * 1024
+"""A full batch of modifies of trigger orders by client id, loosely spaced, has 254 KiB."""
 
 BATCH_MAX: Final = 1000
 """Entries of one action: an account with the usual limit of open orders can cancel them all at
