@@ -48,6 +48,9 @@ ROWS_PER_READ: Final = 256
 A reader holds no transaction between queries, so it never keeps the log from shrinking.
 """
 
+BYTES_PER_READ_MAX: Final = 4 * 2**20
+"""A query also ends after so many bytes of bodies."""
+
 BUSY_SECONDS_MAX: Final = 5.0
 """How long a statement waits for another process, such as one that recovers the log."""
 
@@ -210,9 +213,13 @@ class JournalReader:
         """
         bound = 2**63 - 1 if upto is None else upto
         rows: list[Row] = []
+        size = 0
         try:
             for values in self._connection.execute(_SELECT_CHUNK, (after, bound, ROWS_PER_READ)):
-                rows.append(Row(*values))  # noqa: PERF401  (what was read before an error is kept)
+                rows.append(Row(*values))
+                size += len(values[3]) if isinstance(values[3], bytes) else 0
+                if size >= BYTES_PER_READ_MAX:
+                    return rows, True
         except sqlite3.Error as error:
             if not rows:
                 raise translated(error, height=after + 1) from error
@@ -446,7 +453,7 @@ def _open_for_writing(directory: DataDirectory, connect: Connect) -> sqlite3.Con
     is_new = not directory.journal.exists()
     connection = connect(directory.journal, "rwc")
     try:
-        if _pragma(connection, "page_count") == 0:
+        if _is_blank(connection):
             _create(connection)
         check_format(connection)
         connection.execute("PRAGMA synchronous = FULL")
@@ -457,6 +464,12 @@ def _open_for_writing(directory: DataDirectory, connect: Connect) -> sqlite3.Con
         connection.close()
         raise
     return connection
+
+
+def _is_blank(connection: sqlite3.Connection) -> bool:
+    """Tell whether nobody has put anything into the file, or only half of ``_create`` was done."""
+    tables: int = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    return tables == 0 and _pragma(connection, "application_id") == 0
 
 
 def _create(connection: sqlite3.Connection) -> None:

@@ -35,14 +35,15 @@ def genesis() -> list[Command]:
     return opening + [Credit(trader, 10**6 * USD, CreditSource.FUND) for trader in TRADERS]
 
 
-def command(rng: random.Random, nonce: int) -> Command:
+def command(rng: random.Random, nonce: int, late_ms: int) -> Command:
+    nonce_ms = START_MS + nonce + late_ms
     trader = rng.choice(TRADERS)
     kind = rng.random()
     if kind < 0.05:
         return MoveOracle((OraclePrice(AssetId(0), rng.randint(49_500, 50_500) * E8),))
     if kind < 0.35:
         target = OrderId(rng.randint(1, nonce))
-        return CancelOrders(trader, START_MS + nonce, None, None, (CancelSpec(AssetId(0), target),))
+        return CancelOrders(trader, nonce_ms, None, None, (CancelSpec(AssetId(0), target),))
     spec = OrderSpec(
         asset=AssetId(0),
         is_buy=rng.random() < 0.5,
@@ -52,19 +53,22 @@ def command(rng: random.Random, nonce: int) -> Command:
         reduce_only=rng.random() < 0.1,
         cloid=Cloid(f"0x{nonce:032x}") if rng.random() < 0.3 else None,
     )
-    return PlaceOrders(trader, START_MS + nonce, None, None, (spec,))
+    return PlaceOrders(trader, nonce_ms, None, None, (spec,))
 
 
-def run(exchange: Exchange, blocks: int, *, seed: int, per_block: int = 5) -> Iterator[Sealed]:
+def run(
+    exchange: Exchange, blocks: int, *, seed: int, per_block: int = 5, block_ms: int = 1
+) -> Iterator[Sealed]:
     """Trade on an exchange; yield its blocks as a sequencer would seal them."""
     rng, parent, nonce = random.Random(seed), GENESIS_DIGEST, 0
     for height in range(1, blocks + 1):
-        time_ms = START_MS + height
+        time_ms = START_MS + height * block_ms
         exchange.begin_block(height, time_ms)
         if height == 1:
             commands = genesis()
         else:
-            commands = [command(rng, nonce + index + 1) for index in range(per_block)]
+            late_ms = height * (block_ms - 1)
+            commands = [command(rng, nonce + i + 1, late_ms) for i in range(per_block)]
             nonce += per_block
         entries = []
         for one in commands:

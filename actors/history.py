@@ -1,0 +1,208 @@
+"""The history as an actor: follows the journal, and answers what happened long ago.
+
+``HistoryWriter`` reads the journal after its own position, in bounded pieces in a worker thread. It
+is never handed blocks, so nothing queues up while it is behind: any message, or its own timer, only
+means *look again*. ``History`` is the other side: what routes and starting views call. It outlives
+the writer and its restarts.
+
+A history that is missing, damaged or from another journal is made anew from the first block. While
+that goes on, readers who insist on a height wait.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import trio
+from attrs import define, field, frozen
+
+from actors.history_queries import HistoryReader
+from actors.history_store import HistoryStore, discard
+from actors.journal import JournalReader
+from actors.source import At
+from actors.storage import BrokenJournalError, DataDirectory
+from model.blocks import Block
+from model.ids import Address
+from model.state import MarketState
+from model.views.account import AccountSeeds
+from model.views.market import MarketView
+from supervision import Actor
+from supervision import Address as ActorAddress
+
+COMMANDS_PER_STEP_MAX: Final = 500
+"""Commands taken in at once: some 10 ms of a worker thread, after which others get their turn."""
+
+FOLLOW_SECONDS: Final = 0.25
+"""How often the writer looks for new blocks when nobody asks it to."""
+
+READERS_MAX: Final = 4
+"""Queries that run at once, each on a connection of its own; further ones wait."""
+
+ResultT = TypeVar("ResultT")
+
+
+@frozen
+class Follow:
+    """Tell the writer that the journal has grown."""
+
+
+class History:
+    """What readers call. Cheap to hold, safe to share among tasks.
+
+    Args:
+        path: the data directory.
+        writer: the actor that follows the journal; woken by readers who insist on a height.
+    """
+
+    def __init__(self, path: Path, writer: ActorAddress) -> None:
+        self._file = DataDirectory(path).history
+        self._writer = writer
+        self._limiter = trio.CapacityLimiter(READERS_MAX)
+        self._idle: list[HistoryReader] = []
+        self._edition = 0
+        self._moved = trio.Event()
+        self.height = 0
+
+    async def read(
+        self, query: Callable[[HistoryReader], ResultT], *, seen_height: int = 1
+    ) -> ResultT:
+        """Return the result of a query in a worker thread, once ``seen_height`` is reached.
+
+        Give the height that the asker was told of, so that it finds what it knows already.
+        """
+        await self.wait_height(seen_height)
+        edition = self._edition
+        return await trio.to_thread.run_sync(
+            lambda: self._read(query, edition), limiter=self._limiter
+        )
+
+    async def wait_height(self, height: int) -> None:
+        """Wait until everything up to a height is in the history."""
+        while self.height < height:
+            self._writer.tell(Follow())
+            await self._moved.wait()
+
+    async def open_market(self, at: At[MarketState]) -> MarketView:
+        """Make the view of a market at a height, with the trades and candles of the time before."""
+        asset = at.state.instrument.asset
+        seeds = await self.read(
+            lambda reader: reader.market_seeds(asset, at.height, at.time_ms), seen_height=at.height
+        )
+        return MarketView(at.state, at.time_ms, seeds)
+
+    async def account_seeds(self, account: Address, height: int) -> AccountSeeds:
+        """Return what happened to an account up to a height, as much of it as a view keeps."""
+        return await self.read(
+            lambda reader: reader.account_seeds(account, height), seen_height=height
+        )
+
+    def moved_to(self, height: int) -> None:
+        """Take note that the writer stands at a height; wake those who wait for it."""
+        self.height = height
+        moved, self._moved = self._moved, trio.Event()
+        moved.set()
+
+    def replaced(self) -> None:
+        """Take note that the file is another one: connections to the old one are of no use."""
+        self._edition += 1
+        while self._idle:
+            self._idle.pop().close()
+
+    def close(self) -> None:
+        """Close the idle connections; further queries open new ones."""
+        self.replaced()
+
+    def _read(self, query: Callable[[HistoryReader], ResultT], edition: int) -> ResultT:
+        reader = self._idle.pop() if self._idle else HistoryReader(self._file)
+        try:
+            result = query(reader)
+        except sqlite3.Error:
+            reader.close()
+            raise
+        if edition == self._edition:
+            self._idle.append(reader)
+        else:
+            reader.close()
+        return result
+
+
+@define
+class HistoryWriter(Actor):
+    """The follower described above. Started when it has caught up with the journal.
+
+    Args:
+        path: the data directory.
+        history: is told how far the writer is.
+    """
+
+    path: Path
+    history: History
+    _store: HistoryStore | None = field(init=False, default=None)
+
+    async def init(self) -> None:
+        """Open the file, make it anew if it is not of this journal, and catch up."""
+        self.history.replaced()
+        self._store = await trio.to_thread.run_sync(open_store, DataDirectory(self.path))
+        self.history.moved_to(self._store.height)
+        await self._catch_up(self._store)
+        self._look_again_soon()
+
+    async def handle(self, message: Any) -> None:
+        """Catch up, whatever the message says."""
+        assert self._store is not None
+        await self._catch_up(self._store)
+        self._look_again_soon()
+
+    async def on_stop(self, exit: Any) -> None:
+        """Let go of the files."""
+        if self._store is not None:
+            self._store.close()
+        self.history.close()
+
+    async def _catch_up(self, store: HistoryStore) -> None:
+        while await trio.to_thread.run_sync(step, DataDirectory(self.path), store):
+            self.history.moved_to(store.height)
+
+    def _look_again_soon(self) -> None:
+        self.context.set_timer("follow", FOLLOW_SECONDS, Follow())
+
+
+def open_store(directory: DataDirectory) -> HistoryStore:
+    """Open the history of a data directory; make it anew if it is of another journal."""
+    store = HistoryStore.open(directory.history)
+    if store.height == 0 or _is_of_journal(store, directory):
+        return store
+    store.close()
+    discard(directory.history)
+    return HistoryStore.open(directory.history)
+
+
+def step(directory: DataDirectory, store: HistoryStore) -> bool:
+    """Take in the next blocks of the journal, not too many; tell whether there were any.
+
+    Raises:
+        JournalError: the journal cannot be read.
+        sqlite3.Error: the history cannot be written.
+    """
+    with JournalReader(directory) as reader:
+        blocks: list[Block] = []
+        commands = 0
+        for block in reader.blocks(after=store.height):
+            blocks.append(block)
+            commands += len(block.entries)
+            if commands >= COMMANDS_PER_STEP_MAX:
+                break
+    if blocks:
+        store.apply(blocks)
+    return bool(blocks)
+
+
+def _is_of_journal(store: HistoryStore, directory: DataDirectory) -> bool:
+    try:
+        with JournalReader(directory) as reader:
+            return reader.digest_at(store.height) == store.digest
+    except BrokenJournalError:  # the journal ends before the history does
+        return False
