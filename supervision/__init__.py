@@ -2,13 +2,14 @@
 
 A library of its own: it knows Trio and attrs and nothing of the program that uses it.
 
-Start reading at `actor` (what a program writes), `spec` (how it arranges a tree) and `system` (how it
-runs one). `docs/supervision.md` states what a user may rely on.
+Start reading at `actor` (what a program writes), `spec` (how it arranges a tree) and `system` (how
+it runs one). `docs/supervision.md` states what a user may rely on.
 """
 
 from supervision.actor import Actor, Context, Ignore, Stop
 from supervision.address import Address
 from supervision.cell import Down, Exit, Kind, State
+from supervision.control import ChildCounts, ChildStatus, Supervisor
 from supervision.deadletters import DeadLetter, DeadLetters, DeadReason
 from supervision.envelope import Envelope, InHand, Reply
 from supervision.errors import (
@@ -55,7 +56,9 @@ __all__ = [
     "AutoShutdown",
     "Backoff",
     "Budget",
+    "ChildCounts",
     "ChildSpec",
+    "ChildStatus",
     "Context",
     "ControlError",
     "ControlLaneFull",
@@ -97,6 +100,7 @@ __all__ = [
     "Stopped",
     "Strategy",
     "SupervisionError",
+    "Supervisor",
     "SupervisorFailed",
     "SupervisorSpec",
     "System",

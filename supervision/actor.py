@@ -18,7 +18,7 @@ class Stop(Exception):
 
     Args:
         reason: words for the report.
-        shutdown: end with SHUTDOWN rather than NORMAL; a transient child is not restarted by either.
+        shutdown: end with SHUTDOWN rather than NORMAL. Neither restarts a transient child.
     """
 
     def __init__(self, reason: str = "", *, shutdown: bool = False) -> None:
@@ -112,7 +112,7 @@ class Context:
 
 
 class Actor:
-    """A behaviour. Its factory makes a new one for each incarnation, so nothing leaks from the last.
+    """A behaviour. Its factory makes a new one for each incarnation: nothing leaks from the last.
 
     An exception from any of these methods ends the incarnation; the supervisor decides what then.
     """
@@ -134,8 +134,8 @@ class Actor:
         """Handle many messages at once: override it where a group costs less than its members.
 
         An override answers each ask with ``envelope.answer`` or keeps its reply with
-        ``context.keep_reply``; asks left over fail with `NoReply`. If it raises, every message of the
-        batch goes by its own in-hand policy, except asks already answered.
+        ``context.keep_reply``; asks left over fail with `NoReply`. If it raises, every message of
+        the batch goes by its own in-hand policy, except asks already answered.
 
         It is not called unless overridden; the loop then hands messages to `handle` one by one.
         """

@@ -22,9 +22,9 @@ current_run: ContextVar["ActorRun | None"] = ContextVar("current_run", default=N
 class Address:
     """The stable name of a cell. Equal when the cell is the same.
 
-    Which verb: `tell` from actors and callbacks, `put` at the edge where waiting is the right answer
-    to overload, `ask` where an answer is needed. Never `put` from one actor to another inside a
-    cycle of actors: bounded waits in a cycle deadlock.
+    Which verb: `tell` from actors and callbacks, `put` at the edge where waiting is the right
+    answer to overload, `ask` where an answer is needed. Never `put` from one actor to another
+    inside a cycle of actors: bounded waits in a cycle deadlock.
     """
 
     __slots__ = ("_cell",)
@@ -89,12 +89,13 @@ class Address:
         cell = self._cell
         if cell.state is State.BACKOFF:
             raise Restarting(cell.path, cell.retry_at)
-        reply = Reply(cell, trio.current_effective_deadline())
+        deadline = trio.current_effective_deadline()
         services = cell.services
-        envelope = reply.carrier = Envelope(message, reply, services.clock(), reply.deadline)
+        reply = Reply(cell, deadline)
+        envelope = reply.carrier = Envelope(message, reply, services.clock(), deadline)
         if services.reporter.capture is not None:
             envelope.context = services.reporter.capture()
-        asker = _blocked_asker()
+        asker = None if current_run.get() is None else _blocked_asker()
         if asker is None:
             self._post(envelope)
             return await reply.wait()
@@ -108,6 +109,10 @@ class Address:
             asker.waiting_on.remove(reply)
 
     def _post(self, envelope: Envelope) -> None:
+        mailbox = self._cell.mailbox
+        if len(mailbox.user) < mailbox.fast_limit:
+            mailbox.push(envelope)
+            return
         delivery = self._cell.offer(envelope)
         if delivery is Delivery.FULL:
             raise MailboxFull(self._cell.path)

@@ -1,4 +1,4 @@
-"""A bell for the one task that serves an inbox: ring it from anywhere, wait for it with a deadline."""
+"""A bell for the one task that serves an inbox: anybody rings it, the task waits for it."""
 
 from math import inf
 

@@ -51,6 +51,7 @@ class Reply:
         "_home",
         "_keepers",
         "_task",
+        "_then",
         "_value",
         "abandoned",
         "carrier",
@@ -60,7 +61,12 @@ class Reply:
         "server",
     )
 
-    def __init__(self, server: "Cell", deadline: float = inf) -> None:
+    def __init__(
+        self,
+        server: "Cell",
+        deadline: float = inf,
+        then: "Callable[[Reply], None] | None" = None,
+    ) -> None:
         self.server: Cell | None = server
         self.carrier: Envelope | None = None
         self.deadline = deadline
@@ -70,8 +76,8 @@ class Reply:
         self._home = server
         self._keepers: set[Reply] | None = None
         self._task: Task | None = None
-        self._value: Any = None
-        self._error: BaseException | None = None
+        self._then = then
+        self._error: Exception | None = None
 
     def answer(self, value: Any) -> None:
         """Wake the asker with ``value``."""
@@ -96,6 +102,22 @@ class Reply:
         if task is not None:
             self._task = None
             reschedule(task)
+        elif self._then is not None:
+            try:
+                self._then(self)
+            except Exception:  # noqa: BLE001
+                # It runs in the server's task, which must not fall for a mistake of the asker.
+                self._home.services.reporter.errors += 1
+
+    @property
+    def error(self) -> BaseException | None:
+        """The error that the server answered with, if it was one."""
+        return self._error
+
+    @property
+    def value(self) -> Any:
+        """What the server answered."""
+        return self._value
 
     def _late(self) -> None:
         self._home.mailbox.late_replies += 1
@@ -109,7 +131,7 @@ class Reply:
             keepers.add(self)
 
     def carry(self, envelope: "Envelope", server: "Cell") -> None:
-        """Note that ``server`` answers when it handles ``envelope``; nobody else keeps the reply."""
+        """Note that ``server`` answers when it handles ``envelope``; nobody keeps the reply."""
         self.server = server
         self.carrier = envelope
         self._unkeep()
@@ -130,7 +152,8 @@ class Reply:
             await wait_task_rescheduled(self._abort)
         if self._error is not None:
             raise self._error
-        return self._value
+        value: Any = self._value
+        return value
 
     def _abort(self, _: object) -> Abort:
         self._task = None
@@ -156,7 +179,7 @@ class Envelope:
 
     __slots__ = ("attempt", "context", "deadline", "message", "reply", "sender", "sent_at")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # keywords would cost a tenth of a tell
         self,
         message: Any,
         reply: Reply | None,

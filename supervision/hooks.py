@@ -1,7 +1,7 @@
 """What a program may learn about its tree: reports, dead letters, and spans around handlers.
 
-The package logs nothing and counts nothing for anybody. It hands out facts; a program turns them into
-log lines, counters and traces.
+The package logs nothing and counts nothing for anybody. It hands out facts; a program turns them
+into log lines, counters and traces.
 """
 
 from contextlib import AbstractContextManager
@@ -85,7 +85,7 @@ class Report:
 
 
 class Hooks:
-    """Override what is of interest. A hook must not block; one that raises is counted and ignored."""
+    """Override what is of interest. A hook must not block; if it raises, that is only counted."""
 
     def on_report(self, report: Report) -> None:
         """Hear of one event of a supervisor."""
@@ -122,12 +122,12 @@ class Reporter:
         """Tell of one event."""
         try:
             self._hooks.on_report(report)
-        except Exception:
+        except Exception:  # noqa: BLE001  # a broken observer must not break what it observes
             self.errors += 1
 
     def dead_letter(self, letter: "DeadLetter") -> None:
         """Tell of one dead message."""
         try:
             self._hooks.on_dead_letter(letter)
-        except Exception:
+        except Exception:  # noqa: BLE001  # a broken observer must not break what it observes
             self.errors += 1

@@ -122,7 +122,10 @@ class ActorRun(ScopedRun):
         return Abort.SUCCEEDED
 
     async def _handle_each(self, actor: Actor, mailbox: Mailbox) -> None:
-        """Handle up to a batch of messages one by one, with a look at the control lane between."""
+        """Handle up to a batch of messages one by one, with a look at the control lane between.
+
+        The hot loop of the package: a tell costs about half a microsecond here.
+        """
         cell, user, control = self.cell, mailbox.user, mailbox.control
         clock, handle, handling = cell.services.clock, actor.handle, cell.services.reporter.handling
         take = mailbox.take if mailbox.keyed else user.popleft
@@ -131,36 +134,37 @@ class ActorRun(ScopedRun):
         for _ in range(actor.batch_max):
             envelope = take()
             reply = envelope.reply
-            if reply is not None and envelope.expired(clock()):
+            if reply is not None and (reply.abandoned or envelope.deadline <= clock()):
                 mailbox.expired += 1
             else:
                 envelope.attempt += 1
                 self.in_hand = envelope
-                if reply is None and handling is None:
-                    await handle(envelope.message)
+                if handling is not None or (
+                    reply is not None and hasattr(envelope.message, "cancel_with_caller")
+                ):
+                    value = await self._handle_within(handle, envelope)
                 else:
-                    await self._handle_one(handle, envelope)
-                self.in_hand = None
+                    value = await handle(envelope.message)
                 mailbox.handled += 1
+                if reply is not None and reply.carrier is envelope and not reply.done:
+                    reply.answer(value)
             if not user or control or self._ending:
                 break
-        mailbox.made_room()
+        self.in_hand = None
+        if mailbox.room is not None:
+            mailbox.made_room()
         cell.busy_seconds += clock() - began
         if user:
             await trio.lowlevel.checkpoint()
 
-    async def _handle_one(self, handle: Callable[[Any], Any], envelope: Envelope) -> None:
-        """Handle an ask, or any message while handlers are traced."""
+    async def _handle_within(self, handle: Callable[[Any], Any], envelope: Envelope) -> Any:
+        """Handle while handlers are traced, or while the asker may cancel the work."""
         handling = self.cell.services.reporter.handling
         around = None if handling is None else handling(self.path, envelope)
         if around is None:
-            value = await self._handle_for_caller(handle, envelope)
-        else:
-            with around:
-                value = await self._handle_for_caller(handle, envelope)
-        reply = envelope.reply
-        if reply is not None and reply.carrier is envelope and not reply.done:
-            reply.answer(value)
+            return await self._handle_for_caller(handle, envelope)
+        with around:
+            return await self._handle_for_caller(handle, envelope)
 
     async def _handle_for_caller(self, handle: Callable[[Any], Any], envelope: Envelope) -> Any:
         """Handle; if the message type says so, only for as long as its asker waits."""
@@ -191,7 +195,8 @@ class ActorRun(ScopedRun):
         if batch:
             await self._handle_taken(actor, tuple(batch), batch)
             mailbox.handled += len(batch)
-        mailbox.made_room()
+        if mailbox.room is not None:
+            mailbox.made_room()
         self.cell.busy_seconds += clock() - began
         if mailbox.user:
             await trio.lowlevel.checkpoint()
@@ -204,9 +209,9 @@ class ActorRun(ScopedRun):
         self.in_hand = None
         for envelope in taken:
             reply = envelope.reply
-            if reply is not None and reply.carrier is envelope and not reply.done:
-                if not reply.abandoned:
-                    reply.fail(NoReply(self.path, repr(envelope)))
+            if reply is None or reply.carrier is not envelope or reply.done or reply.abandoned:
+                continue
+            reply.fail(NoReply(self.path, repr(envelope)))
 
     async def _handle_control(self, actor: Actor, item: object) -> None:
         match item:
@@ -217,7 +222,7 @@ class ActorRun(ScopedRun):
             case Probe(function=function, reply=reply):
                 try:
                     reply.answer(function(actor))
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001  # it belongs to who asked
                     reply.fail(error)
             case None:
                 pass
@@ -389,7 +394,7 @@ class ActorRun(ScopedRun):
 
     @property
     def idle(self) -> bool:
-        """Nothing waits, nothing is in hand, and no timer or kept reply will need this incarnation."""
+        """Nothing waits or is in hand, and no timer or kept reply needs this incarnation."""
         mailbox = self.cell.mailbox
         return (
             self.ready

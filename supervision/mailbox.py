@@ -1,9 +1,9 @@
 """Two lanes of messages that belong to a cell and outlive every incarnation of its actor.
 
-The user lane is bounded and its policy says what happens when it is full. The control lane is small,
-is always looked at first and never drops anything. Both are plain deques: sending never blocks and
-wakes the receiver only when it sleeps, and the receiver drains in batches; that is what makes a
-message cost a fraction of a microsecond instead of the 14 of an awaited channel operation.
+The user lane is bounded and its policy says what happens when it is full. The control lane is
+small, is always looked at first and never drops anything. Both are plain deques: sending never
+blocks and wakes the receiver only when it sleeps, and the receiver drains in batches; that is what
+makes a message cost about a microsecond instead of the 14 of an awaited channel operation.
 """
 
 from collections import deque
@@ -94,12 +94,12 @@ class Mailbox:
     Attributes:
         fast_limit: a sender may append while the lane is shorter than this; 0 when every message
             needs `offer` (closed, or conflating).
+        room: where senders wait for room; None until one does.
         waker: called once by the next sender; set by whoever sleeps until there is mail.
     """
 
     __slots__ = (
         "_index",
-        "_room",
         "accepted",
         "closed",
         "conflated",
@@ -112,6 +112,7 @@ class Mailbox:
         "high_water",
         "late_replies",
         "refused",
+        "room",
         "spec",
         "user",
         "waker",
@@ -121,7 +122,7 @@ class Mailbox:
         self.user: deque[Envelope] = deque()
         self.control: deque[object] = deque()
         self.waker: Callable[[], object] | None = None
-        self._room: ParkingLot | None = None
+        self.room: ParkingLot | None = None
         self.accepted = self.handled = self.refused = 0
         self.conflated = self.dropped = self.expired = self.dead = 0
         self.late_replies = self.high_water = 0
@@ -177,7 +178,8 @@ class Mailbox:
         return delivery, loser
 
     def _conflate(self, envelope: Envelope) -> bool:
-        assert self._index is not None and self.spec.key is not None
+        assert self._index is not None
+        assert self.spec.key is not None
         if envelope.reply is not None:
             return False
         key = self.spec.key(envelope.message)
@@ -233,14 +235,14 @@ class Mailbox:
 
     async def wait_room(self) -> None:
         """Wait until there may be room, or the mailbox was closed."""
-        if self._room is None:
-            self._room = ParkingLot()
-        await self._room.park()
+        if self.room is None:
+            self.room = ParkingLot()
+        await self.room.park()
 
     def made_room(self) -> None:
         """Let senders that wait for room try again, as many as there is room for."""
-        if self._room is not None:
-            self._room.unpark(count=max(self.spec.capacity - len(self.user), 0))
+        if self.room is not None:
+            self.room.unpark(count=max(self.spec.capacity - len(self.user), 0))
 
     def open(self) -> None:
         """Accept messages."""
@@ -257,6 +259,6 @@ class Mailbox:
         self.refuse()
         waiting = [self.take() for _ in range(len(self.user))]
         self.control.clear()
-        if self._room is not None:
-            self._room.unpark_all()
+        if self.room is not None:
+            self.room.unpark_all()
         return waiting

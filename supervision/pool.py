@@ -201,7 +201,9 @@ class PoolRun(Run):
         self._starting = 0
         self._nursery: trio.Nursery | None = None
 
-    async def run(self, *, task_status: StartStatus = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(  # noqa: ASYNC128  # `_become_ready` calls it
+        self, *, task_status: StartStatus = trio.TASK_STATUS_IGNORED
+    ) -> None:
         """Start and restart children until asked to stop, then stop them together."""
         self.cell.begin(self)
         self.task = trio.lowlevel.current_task()
@@ -215,7 +217,7 @@ class PoolRun(Run):
                     self.cell.state = State.STOPPING
                     await self._stop_all()
                 exit = Exit(ExitKind.STOPPED, reason=self.stop_reason)
-            except BaseException as error:
+            except BaseException as error:  # noqa: ASYNC103  # what is not a failure is raised
                 failure, stray = split_failure(error)
                 if failure is not None:
                     exit = Exit(ExitKind.ABNORMAL, failure, initialised=self.ready)
@@ -275,7 +277,8 @@ class PoolRun(Run):
             or self.pool.members.get(member.key) is not member
         ):
             return
-        assert self._nursery is not None and self.stop_at is None
+        assert self._nursery is not None
+        assert self.stop_at is None, "a stopping pool starts nothing"
         member.retry_at = inf
         spec = self.pool.spec
         member.run = ActorRun(

@@ -93,9 +93,9 @@ class RestartWindow:
 class Backoff:
     """Waits before restarts, all in seconds.
 
-    The first restart after a quiet time is immediate. The next waits are ``min_seconds`` doubled each
-    time up to ``max_seconds``, each made longer by up to ``jitter`` of itself. A child that ran for
-    ``reset_seconds`` starts over; by default the mean of the two ends.
+    The first restart after a quiet time is immediate. The next waits are ``min_seconds`` doubled
+    each time up to ``max_seconds``, each made longer by up to ``jitter`` of itself. A child that
+    ran for ``reset_seconds`` starts over; by default the mean of the two ends.
     """
 
     min_seconds: float = 0.1

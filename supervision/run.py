@@ -1,11 +1,11 @@
 """One incarnation of anything: how it starts, how it is stopped and how its end is classified.
 
-Every incarnation has a *work scope*, which its supervisor cancels to stop it, and a *clean-up scope*,
-shielded and with a deadline, both made here. User code never needs a shield of its own, and the
-framework keeps a handle on the only thing that could hold up a stop.
+Every incarnation has a *work scope*, which its supervisor cancels to stop it, and a *clean-up
+scope*, shielded and with a deadline, both made here. User code never needs a shield of its own, and
+the framework keeps a handle on the only thing that could hold up a stop.
 
-An exception of the incarnation ends here as an `Exit`. What is not an `Exception` is never absorbed:
-a ``Cancelled`` of somebody else's scope, KeyboardInterrupt and their like pass through.
+An exception of the incarnation ends here as an `Exit`. What is not an `Exception` is never
+absorbed: a ``Cancelled`` of somebody else's scope, KeyboardInterrupt and their like pass through.
 """
 
 from collections.abc import Callable
@@ -180,8 +180,9 @@ class ScopedRun(Run):
         try:
             with self.work:
                 await self._work()
-        except BaseException as error:  # noqa: ASYNC103  # the stray part is raised by the caller
-            return split_failure(error)
+        except BaseException as error:  # noqa: BLE001, ASYNC103
+            # What is not a failure is raised by the caller, after the clean-up.
+            return split_failure(error)  # noqa: ASYNC104
         return None, None
 
     async def _work(self) -> None:
@@ -247,7 +248,7 @@ class ScopedRun(Run):
         with trio.CancelScope(shield=True, deadline=since + self._stop_seconds) as self.cleanup:
             try:
                 await self._clean_up(exit)
-            except Exception as failure:
+            except Exception as failure:  # noqa: BLE001  # it goes into the exit
                 error = failure
         if self.cleanup.cancelled_caught:
             error = TimeoutError(f"{self.path} did not clean up in {self._stop_seconds} s")

@@ -20,6 +20,9 @@ from supervision.strategies import Strategy
 
 K = TypeVar("K", bound=Hashable)
 
+DEFAULT_MAILBOX = MailboxSpec()
+DEFAULT_BACKOFF = Backoff()
+
 
 class AutoShutdown(Enum):
     """When a supervisor ends because its significant children ended by themselves."""
@@ -60,11 +63,11 @@ class PoolSpec(Generic[K]):
     """
 
     start: Callable[[K], Actor]
-    mailbox: MailboxSpec = MailboxSpec()
+    mailbox: MailboxSpec = DEFAULT_MAILBOX
     restart: Restart = Restart.PERMANENT
     intensity: int = 1
     period_seconds: float = 5.0
-    backoff: Backoff = Backoff()
+    backoff: Backoff = DEFAULT_BACKOFF
     shutdown_seconds: float = 5.0
     init_seconds: float = 30.0
     drain_seconds: float = 0.0
@@ -148,17 +151,17 @@ class ChildSpec:
             time, inf for no limit. Not used for supervisors and pools, which take what their
             children take.
         init_seconds: most time for the start.
-        drain_seconds: on a stop, first refuse new messages and handle those that wait, for this long.
+        drain_seconds: on a stop, first refuse new messages and handle those that wait, so long.
         significant: its end counts for ``auto_shutdown``; not for permanent children.
     """
 
     id: str
     start: Callable[[], Startable] | SupervisorSpec | PoolSpec[Any] | Task
-    mailbox: MailboxSpec = MailboxSpec()
+    mailbox: MailboxSpec = DEFAULT_MAILBOX
     restart: Restart = Restart.PERMANENT
     shutdown_seconds: float = 5.0
     init_seconds: float = 30.0
-    backoff: Backoff = Backoff()
+    backoff: Backoff = DEFAULT_BACKOFF
     significant: bool = False
     drain_seconds: float = 0.0
 

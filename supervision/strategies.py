@@ -6,6 +6,7 @@ strategy only chooses the span.
 
 from collections.abc import Sequence
 from enum import Enum
+from typing import assert_never
 
 import attrs
 
@@ -36,11 +37,14 @@ def plan_restart(strategy: Strategy, order: Sequence[str], failed: str) -> Plan:
     temporary are stopped like the others; that they are not started is the supervisor's business.
     """
     index = order.index(failed)
+    span: Sequence[str]
     match strategy:
         case Strategy.ONE_FOR_ONE:
             span = [failed]
         case Strategy.REST_FOR_ONE:
-            span = list(order[index:])
+            span = order[index:]
         case Strategy.ONE_FOR_ALL:
-            span = list(order)
+            span = order
+        case _:
+            assert_never(strategy)
     return Plan(stop=tuple(id for id in reversed(span) if id != failed), start=tuple(span))

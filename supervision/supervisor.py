@@ -2,70 +2,41 @@
 
 What should happen is decided by the pure modules `restarts` and `strategies`; here it is done. One
 task serves one inbox, so decisions come one at a time. A restart never loops here: a failed or
-delayed start goes back into the inbox, and a request to stop is looked at before everything else, so
-that stopping wins over any crash loop.
+delayed start goes back into the inbox, and a request to stop is looked at before everything else,
+so that stopping wins over any crash loop.
 """
 
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from math import inf
 from typing import Any
 
-import attrs
 import trio
 
-from supervision.actor import Actor
 from supervision.bell import Bell
-from supervision.cell import Cell, Exit, Kind, State
+from supervision.cell import Cell, Exit, State
+from supervision.children import (
+    Child,
+    child_path,
+    close_subtree,
+    hold_subtree,
+    make_run,
+    specify,
+)
+from supervision.control import Call, refuse
 from supervision.errors import InitFailed, SupervisorFailed
 from supervision.hooks import Event, Report
-from supervision.incarnation import ActorRun
-from supervision.pool import PoolRun
-from supervision.registry import Registry
 from supervision.restarts import (
     Budget,
     ExitKind,
-    FailureStreak,
     Restart,
     RestartWindow,
     should_restart,
 )
 from supervision.run import Run, StartStatus, split_failure
-from supervision.spec import AutoShutdown, ChildSpec, PoolSpec, SupervisorSpec, Task
+from supervision.spec import AutoShutdown, ChildSpec, SupervisorSpec
 from supervision.stopping import report_end, stop_run
 from supervision.strategies import plan_restart
-from supervision.task import TaskRun
-
-
-class Child:
-    """One child in the table of its supervisor.
-
-    Attributes:
-        run: its incarnation, or None.
-        self_ended: it ended by itself, for good.
-        retry_at: when to start it again; inf if that is not pending.
-    """
-
-    __slots__ = ("cell", "retry_at", "run", "self_ended", "spec", "streak", "window")
-
-    def __init__(self, spec: ChildSpec, cell: Cell, window: RestartWindow) -> None:
-        self.spec = spec
-        self.cell = cell
-        self.window = window
-        self.streak = FailureStreak(spec.backoff)
-        self.run: Run | None = None
-        self.self_ended = False
-        self.retry_at = inf
-
-
-@attrs.frozen
-class _Call:
-    """A control call in the inbox."""
-
-    function: Callable[[], Any]
-    done: trio.Event
-    outcome: list[Any]
 
 
 class _End(Exception):
@@ -86,18 +57,19 @@ class SupervisorRun(Run):
         self.spec = spec
         self.children: dict[str, Child] = {}
         self._window = self._new_window()
-        self._inbox: deque[Run | _Call] = deque()
+        self._inbox: deque[Run | Call] = deque()
         self._bell = Bell()
         self._nursery: trio.Nursery | None = None
         self._starting: Run | None = None
         for child in spec.children:
-            self._add(child)
+            self.add(child)
 
     def _new_window(self) -> RestartWindow:
         spec = self.spec
         return RestartWindow(intensity=spec.intensity, period_seconds=spec.period_seconds)
 
-    def _add(self, spec: ChildSpec) -> Child:
+    def add(self, spec: ChildSpec) -> Child:
+        """Add a child to the table, after the others."""
         shared = self.spec.budget is Budget.SHARED
         window = self._window if shared else self._new_window()
         cell = specify(self.cell.services.registry, child_path(self.path, spec.id), spec)
@@ -115,7 +87,7 @@ class SupervisorRun(Run):
             try:
                 async with trio.open_nursery() as self._nursery:
                     exit = await self._live(task_status)
-            except BaseException as error:
+            except BaseException as error:  # noqa: ASYNC103  # what is not a failure is raised
                 failure, stray = split_failure(error)
                 if failure is not None:
                     exit = Exit(ExitKind.ABNORMAL, failure, initialised=self.ready)
@@ -126,11 +98,11 @@ class SupervisorRun(Run):
         if not self.ready:
             task_status.started(exit)
 
-    async def _live(self, task_status: StartStatus) -> Exit:
+    async def _live(self, status: StartStatus) -> Exit:
         try:
             await self._start_all()
             if self.stop_at is None:
-                self._become_ready(task_status)
+                self._become_ready(status)
             await self._serve()
             exit = Exit(ExitKind.STOPPED, reason=self.stop_reason, initialised=self.ready)
         except _End as end:
@@ -158,7 +130,7 @@ class SupervisorRun(Run):
         for child in list(self.children.values()):
             if self.stopping:
                 return
-            exit = await self._start(child)
+            exit = await self.start(child)
             if exit is not None and exit.kind is ExitKind.ABNORMAL:
                 assert exit.cause is not None
                 error = InitFailed(f"{self.path or 'root'}: {child.cell.path} did not start")
@@ -187,21 +159,31 @@ class SupervisorRun(Run):
         child = min(pending, key=lambda c: c.retry_at)
         return child, child.retry_at
 
-    async def _handle(self, item: Run | _Call) -> None:
-        if isinstance(item, _Call):
-            try:
-                item.outcome.append(await item.function())
-            except _End:
-                raise
-            except Exception as error:
-                item.outcome.append(error)
-            item.done.set()
+    async def _handle(self, item: Run | Call) -> None:
+        if isinstance(item, Call):
+            await self._serve_call(item)
             return
         child = next((c for c in self.children.values() if c.run is item), None)
         if child is not None:
             assert item.exit is not None
             child.run = None
             await self._child_ended(child, item, item.exit)
+
+    async def _serve_call(self, call: Call) -> None:
+        try:
+            await call.function()
+        except Exception as error:  # noqa: BLE001  # it belongs to the caller
+            call.finish(error)
+        else:
+            call.finish()
+
+    def post(self, call: Call) -> None:
+        """Queue a change; it is refused if the supervisor is stopping."""
+        if self.stopping:
+            refuse(call, self.path)
+        else:
+            self._inbox.append(call)
+            self._bell.ring()
 
     def child_finished(self, run: Run) -> None:
         """Called by each child at its very end."""
@@ -210,10 +192,10 @@ class SupervisorRun(Run):
 
     # Starting
 
-    async def _start(self, child: Child) -> Exit | None:
+    async def start(self, child: Child) -> Exit | None:
         """Start one child and wait until it is ready; return its exit if it ended before that."""
         assert not self.stopping, "a stopping supervisor starts nothing"
-        assert child.run is None and self._nursery is not None
+        assert child.run is None, f"{child.cell.path} runs already"
         child.retry_at = inf
         child.self_ended = False
         exit = await self._try_start(child)
@@ -231,7 +213,7 @@ class SupervisorRun(Run):
         assert self._nursery is not None
         try:
             child.run = self._starting = make_run(child.spec, child.cell, self.child_finished)
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001  # any failure of a factory is one to start
             await trio.lowlevel.checkpoint()
             error = InitFailed(f"{child.cell.path} could not be made: {failure!r}")
             error.__cause__ = failure
@@ -259,9 +241,15 @@ class SupervisorRun(Run):
         child.retry_at = inf
         close_subtree(child.cell)
         if child.spec.restart is Restart.TEMPORARY:
-            self._drop(child)
+            self.drop(child)
 
-    def _drop(self, child: Child) -> None:
+    def close(self, child: Child) -> None:
+        """Nothing will run in this child's cells until somebody asks for it."""
+        child.retry_at = inf
+        close_subtree(child.cell)
+
+    def drop(self, child: Child) -> None:
+        """Forget a child that is closed."""
         del self.children[child.spec.id]
         self.cell.services.registry.forget(child.cell.path)
 
@@ -314,10 +302,10 @@ class SupervisorRun(Run):
         raise _End(Exit(ExitKind.SHUTDOWN, failed, reason, initialised=self.ready))
 
     async def _stop_for_restart(self, child: Child) -> None:
-        await self._stop(child, "its group is restarted")
+        await self.stop_child(child, "its group is restarted")
         if child.spec.restart is Restart.TEMPORARY:
             close_subtree(child.cell)
-            self._drop(child)
+            self.drop(child)
 
     def _group(self, child: Child) -> list[Child]:
         """The children that a restart of ``child`` starts, in order."""
@@ -331,7 +319,7 @@ class SupervisorRun(Run):
                 return
             if member.run is not None:
                 continue
-            exit = await self._start(member)
+            exit = await self.start(member)
             if exit is not None and exit.kind is ExitKind.ABNORMAL and not self.stopping:
                 if member.spec.restart is Restart.TEMPORARY:
                     self._retire(member)
@@ -341,7 +329,7 @@ class SupervisorRun(Run):
 
     # Stopping
 
-    async def _stop(self, child: Child, reason: str) -> None:
+    async def stop_child(self, child: Child, reason: str) -> None:
         """Stop one child and wait for its end, however long that takes."""
         run, child.run = child.run, None
         child.retry_at = inf
@@ -352,12 +340,11 @@ class SupervisorRun(Run):
 
     async def _stop_all(self) -> None:
         for child in reversed(list(self.children.values())):
-            await self._stop(child, self.stop_reason or "its supervisor stops")
+            await self.stop_child(child, self.stop_reason or "its supervisor stops")
         while self._inbox:
             item = self._inbox.popleft()
-            if isinstance(item, _Call):
-                item.outcome.append(RuntimeError(f"{self.path or 'root'} is stopping"))
-                item.done.set()
+            if isinstance(item, Call):
+                refuse(item, self.path)
 
     def _report(self, event: Event, child: Child, **facts: Any) -> None:
         facts.setdefault("generation", child.cell.generation)
@@ -374,74 +361,3 @@ class SupervisorRun(Run):
             **facts,
         )
         self.cell.services.reporter.report(report)
-
-
-def child_path(parent: str, id: str) -> str:
-    """Join a path. The root's own path is empty."""
-    return f"{parent}/{id}" if parent else id
-
-
-def specify(registry: Registry, path: str, spec: ChildSpec) -> Cell:
-    """Make the cells of a child and of everything below that is known before it starts."""
-    start = spec.start
-    if isinstance(start, SupervisorSpec):
-        for child in start.children:
-            specify(registry, child_path(path, child.id), child)
-        return registry.specify(path, Kind.SUPERVISOR)
-    if isinstance(start, PoolSpec):
-        return registry.specify_pool(path, start).cell
-    if isinstance(start, Task):
-        return registry.specify(path, Kind.TASK)
-    return registry.specify(path, Kind.ACTOR, spec.mailbox)
-
-
-def make_run(spec: ChildSpec, cell: Cell, finished: Callable[[Run], None]) -> Run:
-    """Make the next incarnation of a child."""
-    start = spec.start
-    if not isinstance(start, SupervisorSpec | PoolSpec | Task):
-        start = start()
-        if not isinstance(start, Actor):
-            specify(cell.services.registry, cell.path, attrs.evolve(spec, start=start))
-    match start:
-        case SupervisorSpec():
-            return SupervisorRun(cell, start, finished)
-        case PoolSpec():
-            return PoolRun(cell.services.registry.specify_pool(cell.path, start), finished)
-        case Task():
-            return TaskRun(
-                cell,
-                start,
-                finished,
-                init_seconds=spec.init_seconds,
-                shutdown_seconds=spec.shutdown_seconds,
-            )
-        case Actor():
-            return ActorRun(
-                cell,
-                partial(_identity, start),
-                finished,
-                init_seconds=spec.init_seconds,
-                shutdown_seconds=spec.shutdown_seconds,
-                drain_seconds=spec.drain_seconds,
-            )
-    raise TypeError(f"{cell.path}: {start!r} cannot be a child")
-
-
-def _identity(actor: Actor) -> Actor:
-    return actor
-
-
-def close_subtree(cell: Cell, state: State = State.STOPPED) -> None:
-    """Nothing will run in a cell, nor below it: bury what waits there."""
-    for below in cell.services.registry.below(cell):
-        if not below.closed:
-            below.close()
-    cell.close(state)
-
-
-def hold_subtree(cell: Cell, retry_at: float) -> None:
-    """A cell, and what was open below it, waits to be started again."""
-    for below in cell.services.registry.below(cell):
-        if not below.closed:
-            below.hold(State.BACKOFF, retry_at)
-    cell.hold(State.BACKOFF, retry_at)

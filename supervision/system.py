@@ -1,22 +1,27 @@
 """The whole: a root supervisor inside somebody's ``async with``."""
 
 import random as random_module
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
 
-from supervision.address import Address
+from supervision.actor import Actor
+from supervision.address import Address, cell_of
 from supervision.cell import Cell, Exit, Kind
+from supervision.children import child_path, close_subtree, specify
+from supervision.control import Supervisor
 from supervision.deadletters import DeadLetters
-from supervision.errors import SupervisorFailed
+from supervision.envelope import Reply
+from supervision.errors import InitFailed, Stopped, SupervisorFailed
 from supervision.hooks import Hooks
+from supervision.incarnation import ActorRun, Probe, Suspend
 from supervision.pool import Pool
 from supervision.registry import Registry
 from supervision.run import Run
 from supervision.spec import SupervisorSpec
-from supervision.supervisor import SupervisorRun, child_path, close_subtree, specify
+from supervision.supervisor import SupervisorRun
 from supervision.tree import NodeStatus, snapshot
 
 
@@ -48,6 +53,40 @@ class System:
         """
         return self.registry.pool(path)
 
+    def supervisor(self, path: str = "") -> Supervisor:
+        """Return the control face of the supervisor at ``path``; without a path, of the root.
+
+        Raises:
+            UnknownPath: nothing is specified there.
+        """
+        return Supervisor(self._cell if not path else cell_of(self.address(path)))
+
+    async def probe(self, path: str, function: Callable[[Actor], Any]) -> Any:
+        """Call ``function`` with the live actor at ``path``, between two of its messages.
+
+        Reads state, or replaces it. It must not block. What it raises is raised here and does no
+        harm there. A suspended actor answers too.
+
+        Raises:
+            UnknownPath: nothing is specified there.
+            Stopped: no actor runs there.
+        """
+        cell = cell_of(self.address(path))
+        if not isinstance(cell.run, ActorRun):
+            raise Stopped(path, "no actor runs there")
+        reply = Reply(cell)
+        reply.keep(cell.run.kept_replies)
+        cell.control(Probe(function, reply))
+        return await reply.wait()
+
+    def suspend(self, path: str) -> None:
+        """Let the actor at ``path`` handle nothing but control messages. Its mailbox fills up."""
+        cell_of(self.address(path)).control(Suspend(suspended=True))
+
+    def resume(self, path: str) -> None:
+        """Let a suspended actor go on."""
+        cell_of(self.address(path)).control(Suspend(suspended=False))
+
     @property
     def dead_letters(self) -> DeadLetters:
         """Messages that reached nobody."""
@@ -71,7 +110,7 @@ class System:
             self.failure = exit.cause
 
     async def host(self, task_status: trio.TaskStatus[Exit | None]) -> None:
-        """Run the tree where no outside cancellation reaches it, so that it always stops in order."""
+        """Run the tree where no outside cancellation reaches it: it always stops in order."""
         with trio.CancelScope(shield=True):
             try:
                 async with trio.open_nursery() as nursery:
@@ -102,9 +141,10 @@ async def open_system(
 ) -> AsyncIterator[System]:
     """Run a tree for the time of an ``async with`` block.
 
-    The block begins when every child is ready. When it ends, however it ends, the tree is stopped in
-    order and the statement returns only when no task of it is left. Cancelling the block from outside
-    also stops the tree in order: its tasks are shielded, and bounded by their own times to stop.
+    The block begins when every child is ready. When it ends, however it ends, the tree is stopped
+    in order and the statement returns only when no task of it is left. Cancelling the block from
+    outside also stops the tree in order: its tasks are shielded, and bounded by their own times to
+    stop.
 
     Args:
         spec: the root supervisor.
@@ -130,13 +170,15 @@ async def open_system(
             nursery.start_soon(_cancel_on_failure, system, nursery.cancel_scope)
             try:
                 yield system
-            except Exception as raised:
+            except Exception as raised:  # noqa: BLE001  # raised again below, unwrapped
                 error = raised
             finally:
                 system.stop("the block ended")
         with trio.CancelScope(shield=True):
             await system.wait_stopped()
         nursery.cancel_scope.cancel(reason="the tree has ended")
+    if exit is not None and system.failure is None:
+        raise InitFailed("the tree was stopped while it started")
     _raise_failures(error, system.failure)
 
 
