@@ -46,8 +46,7 @@ class Cork:
                 outlets.append(outlet)
             elif len(staged) >= STAGED_FRAMES_MAX:
                 outlet.flush()
-                staged = outlet.staged
-            staged.append((subscription, frame))
+            outlet.stage(subscription, frame)
 
     def flush(self) -> None:
         """Write what was collected; frames that a socket does not take go to their backlogs."""

@@ -106,6 +106,25 @@ class Outlet(ABC):
         counts: shared counters.
     """
 
+    __slots__ = (
+        "_backlogs",
+        "_held_bytes",
+        "_kick",
+        "_opened",
+        "_progress",
+        "_progress_seen",
+        "_quiet_since",
+        "_replies",
+        "_replies_bytes",
+        "_turn_taken",
+        "_turns",
+        "clear",
+        "closed",
+        "closing",
+        "counts",
+        "staged",
+    )
+
     def __init__(self, counts: FanoutCounts) -> None:
         self.clear = False
         self.staged: list[tuple[Holder, Frame]] = []
@@ -131,14 +150,21 @@ class Outlet(ABC):
 
         True means taken by the transport, wholly or in part. Never blocks.
         """
-        if self.staged:
-            self.flush()
-        return self.clear and self._take(frame)
+        if not self.clear:
+            return self._write_after_staged(frame)
+        return self._take(frame)
+
+    def stage(self, holder: Holder, frame: Frame) -> None:
+        """Keep a frame for `flush`; whatever is written before that goes out after it.
+
+        The caller must flush before it awaits.
+        """
+        self.clear = False
+        self.staged.append((holder, frame))
 
     def flush(self) -> None:
         """Write what was staged, in order; what is not taken goes back to its holder."""
-        staged, self.staged = self.staged, []
-        for holder, frame in staged:
+        for holder, frame in self._unstage():
             if not self.write_nowait(frame):
                 holder.hold(frame)
 
@@ -290,10 +316,22 @@ class Outlet(ABC):
 
     # What the rules are made of.
 
+    def _write_after_staged(self, frame: Frame) -> bool:
+        if not self.staged:
+            return False
+        self.flush()
+        return self.clear and self._take(frame)
+
+    def _unstage(self) -> list[tuple[Holder, Frame]]:
+        staged, self.staged = self.staged, []
+        self._refresh()
+        return staged
+
     def _refresh(self) -> None:
         self.clear = (
             self._opened
             and self.closing is None
+            and not self.staged
             and not self._backlogs
             and not self._replies
             and self._idle()

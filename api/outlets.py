@@ -57,6 +57,8 @@ class DirectOutlet(Outlet):
         counts: shared counters.
     """
 
+    __slots__ = ("_close", "_connection", "_full", "_holds_lock", "_lock", "_rest", "_send")
+
     def __init__(
         self,
         connection: ServerConnection,
@@ -77,14 +79,34 @@ class DirectOutlet(Outlet):
         connection.server.send_lock = ServerSide(self._lock, self)  # type: ignore[assignment]
         counts.direct += 1
 
+    def write_nowait(self, frame: Frame) -> bool:
+        """Offer a data frame; see `Outlet.write_nowait`, here without a call in between."""
+        if not self.clear:
+            return self._write_after_staged(frame)
+        try:
+            sent = self._send(frame.wire)
+        except BlockingIOError:
+            self._note_full()
+            return False
+        except OSError:
+            self.mark_closed()
+            return False
+        if sent != frame.size:
+            self._keep_rest(frame, sent)
+        counts = self.counts
+        counts.frames += 1
+        counts.bytes += sent
+        return True
+
     def flush(self) -> None:
         """Write what was staged with one system call; see `Outlet.flush`."""
-        staged = self.staged
-        if len(staged) == 1 or not self.clear:
+        if len(self.staged) == 1:
             super().flush()
             return
-        self.staged = []
-        sent = self._transmit(b"".join([frame.wire for _, frame in staged]))
+        staged = self._unstage()
+        sent = 0
+        if self.clear:
+            sent = self._transmit(b"".join([frame.wire for _, frame in staged]))
         for holder, frame in staged:
             if sent <= 0:
                 holder.hold(frame)
@@ -235,6 +257,8 @@ class FallbackOutlet(Outlet):
         connection: for `abort`; None when the server is unknown, and then a send that it shields
             from cancellation cannot be ended from here.
     """
+
+    __slots__ = ("_connection", "_in_hand", "_sending", "_websocket")
 
     def __init__(
         self,
