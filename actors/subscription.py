@@ -46,11 +46,12 @@ class Subscription:
     """A client's wish for one stream of frames, and what waits for that client.
 
     Args:
-        name: unique in the process, e.g. `c17/l2Book:BTC`; also the key of its actor.
+        name: unique in the process, e.g. `c17:l2Book:BTC`; also the name of its actor.
         outlet: of the connection.
         policy: for frames that find the socket full.
         wake: called when a backlog begins; must see to it that `drain` runs, and return False if
-            it cannot. Must not call back.
+            it cannot. Called a last time when a subscription that was ever woken has ended, to
+            let go of whatever drains it. Must not call back.
         on_end: called once with the reason. It runs inside the publisher's loop, so it may send
             messages but must not touch a publisher's collection of subscriptions.
 
@@ -60,7 +61,17 @@ class Subscription:
         ended: why, or None while the subscription lives.
     """
 
-    __slots__ = ("_backlog", "_on_end", "_wake", "ended", "name", "outlet", "policy", "write")
+    __slots__ = (
+        "_backlog",
+        "_on_end",
+        "_wake",
+        "_woken",
+        "ended",
+        "name",
+        "outlet",
+        "policy",
+        "write",
+    )
 
     def __init__(
         self,
@@ -77,6 +88,7 @@ class Subscription:
         self.ended: Ended | None = None
         self.write: Callable[[Frame], bool] = outlet.write_nowait
         self._wake = wake
+        self._woken = False
         self._on_end = on_end
         self._backlog: Backlog | None = None
 
@@ -107,8 +119,10 @@ class Subscription:
                 self.end(Ended.OVERFLOWED)
                 return
         self.outlet.resize_backlog(backlog.size - size)
-        if len(backlog) == 1 and size == 0 and not self._wake(self):
-            self.end(Ended.CRASHED)
+        if size == 0:
+            self._woken = True
+            if not self._wake(self):
+                self.end(Ended.CRASHED)
 
     def end(self, reason: Ended) -> None:
         """Take no more frames, forget those that wait, tell the owner. Later calls do nothing."""
@@ -117,6 +131,8 @@ class Subscription:
         self.ended = reason
         self.write = _discard
         self._drop_backlog()
+        if self._woken:
+            self._wake(self)
         self._on_end(self, reason)
 
     async def drain(self) -> None:
