@@ -1,5 +1,6 @@
 """How everybody else talks to a cell. Addresses are cheap, comparable and never go stale."""
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -107,6 +108,27 @@ class Address:
             return await reply.wait()
         finally:
             asker.waiting_on.remove(reply)
+
+    def ask_nowait(self, message: Any, then: Callable[[Reply], None]) -> None:
+        """Ask without waiting: ``then`` is called with the reply when it has its answer or error.
+
+        It is called exactly once, in the task of whoever answers: it must be short and must not
+        raise. Messages are handled in the order of the calls. There is no deadline.
+
+        Raises:
+            MailboxFull, Restarting, Stopped: the message was not accepted; ``then`` is not called.
+        """
+        cell = self._cell
+        if cell.state is State.BACKOFF:
+            raise Restarting(cell.path, cell.retry_at)
+        services = cell.services
+        envelope = Envelope(message, Reply(cell, then=then), services.clock())
+        run = current_run.get()
+        if run is not None:
+            envelope.sender = run.path
+        if services.reporter.capture is not None:
+            envelope.context = services.reporter.capture()
+        self._post(envelope)
 
     def _post(self, envelope: Envelope) -> None:
         mailbox = self._cell.mailbox
