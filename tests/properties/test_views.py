@@ -74,7 +74,7 @@ def orders(draw: st.DrawFn) -> OrderSpec:
 def commands(draw: st.DrawFn, nonce: int) -> Command:
     """Draw one command of a client, of the oracle or of the treasury."""
     head = (draw(who), nonce, None, None)
-    target = OrderId(draw(st.integers(1, 40)))
+    target = OrderId(draw(st.integers(1, 12)))
     asset = draw(assets)
     kind = draw(st.sampled_from("ooooooooocmlatpc"))
     match kind:
