@@ -20,7 +20,7 @@ from actors.errors import LostPartError, OverloadedError
 from actors.fanout import Cork
 from actors.frames import Frame
 from actors.router import Attach, BlockPart, Detach
-from actors.source import At, Source
+from actors.source import At, Source, answer_read
 from actors.throttle import Throttle
 from model.commands import ClientCommand
 from model.ids import Address
@@ -81,7 +81,14 @@ class ReadAccountView:
     read: Callable[[AccountView], Any]
 
 
-STATE_KINDS: Final = ("openOrders", "clearinghouseState", "activeAssetData", "userFundings")
+STATE_KINDS: Final = (
+    "openOrders",
+    "clearinghouseState",
+    "activeAssetData",
+    "webData2",
+    "userFundings",
+)
+_MOVES_WITH_MARKS: Final = ("clearinghouseState", "activeAssetData", "webData2")
 """Channels that show a state (or, for fundings, never say more than their empty snapshot)."""
 
 
@@ -120,15 +127,14 @@ class Account(Actor):
                 self._send_snapshot(channel, subscription)
         self._set_timer()
 
-    async def on_stop(self, exit: Any) -> None:  # noqa: A002  (the framework's name for it)
+    async def on_stop(self, exit: Any) -> None:
         """Want no more parts of blocks."""
         self.router.tell(Detach(self.account, self.context.address))
         self.channels.drop_if_empty(self.account)
 
-    @property
-    def is_needed(self) -> bool:
-        """Tell whether somebody is subscribed, so that the actor must not be passivated."""
-        return bool(self.channels.of(self.account))
+    def may_passivate(self) -> bool:
+        """Stay while somebody is subscribed."""
+        return not self.channels.of(self.account)
 
     async def handle_batch(self, batch: list[Envelope]) -> None:
         """Pass actions on, apply all parts, then publish once."""
@@ -139,13 +145,14 @@ class Account(Actor):
                 case BlockPart() as part:
                     self._apply(part)
                 case ReadAccountView(read):
-                    if envelope.reply is not None:
-                        envelope.reply.answer(read(self.view))
+                    answer_read(envelope, read, self.view)
                 case Subscribe(channel, subscription):
                     self.channels.of(self.account).add(channel, subscription)
                     self._send_snapshot(channel, subscription)
                 case Unsubscribe(channel, subscription):
                     self.channels.of(self.account).discard(channel, subscription)
+                case _:
+                    pass  # the timer: what is due is published below
         self._publish()
 
     def _submit(self, command: ClientCommand, envelope: Envelope) -> None:
@@ -165,7 +172,8 @@ class Account(Actor):
             self._orders += change.orders
             self._fills += change.fills
             self._ledger += change.ledger
-        self._state.change()
+            if change.state:
+                self._state.change()
         self._height = part.height
 
     # -- publication -------------------------------------------------------------------------------------------
@@ -189,14 +197,12 @@ class Account(Actor):
                     aggregate = channel.aggregate_by_time
                     frame = frames.user_fills(view, fills, aggregate=aggregate, is_snapshot=False)
                     cork.publish(subscribers, frame)
-            if ledger and (
-                subscribers := channels.of(Channel("userNonFundingLedgerUpdates"))
-            ):
+            if ledger and (subscribers := channels.of(Channel("userNonFundingLedgerUpdates"))):
                 cork.publish(subscribers, frames.ledger_updates(view, ledger, is_snapshot=False))
             if orders:
                 self._publish_state(cork, ("openOrders",))
             if fills or self._state.is_due(trio.current_time()):
-                self._publish_state(cork, ("clearinghouseState", "activeAssetData"))
+                self._publish_state(cork, _MOVES_WITH_MARKS)
         self._set_timer()
 
     def _publish_state(self, cork: Cork, kinds: Sequence[str]) -> None:
@@ -209,7 +215,7 @@ class Account(Actor):
 
     def _set_timer(self) -> None:
         channels = self.channels.of(self.account)
-        if channels.of_kind("clearinghouseState") or channels.of_kind("activeAssetData"):
+        if any(channels.of_kind(kind) for kind in _MOVES_WITH_MARKS):
             self.context.set_timer("publish", STATE_SECONDS, None)
 
     # -- subscribers -------------------------------------------------------------------------------------------
@@ -219,13 +225,13 @@ class Account(Actor):
             case "userFills":
                 frame: Frame | None = self.frames.user_fills(
                     self.view,
-                    self.view.recent_fills(),
+                    list(self.view.fills),
                     aggregate=channel.aggregate_by_time,
                     is_snapshot=True,
                 )
             case "userNonFundingLedgerUpdates":
                 frame = self.frames.ledger_updates(
-                    self.view, self.view.recent_ledger(), is_snapshot=True
+                    self.view, list(self.view.ledger), is_snapshot=True
                 )
             case kind if kind in STATE_KINDS:
                 frame = self.frames.state(self.view, channel)

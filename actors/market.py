@@ -10,7 +10,7 @@ sent a snapshot of everything they follow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol
 
 import trio
@@ -21,12 +21,13 @@ from actors.errors import LostPartError
 from actors.fanout import Cork, publish
 from actors.frames import Frame
 from actors.router import Attach, BlockPart
-from actors.source import At, Source
+from actors.source import At, Source, answer_read
 from actors.throttle import Throttle
+from actors.ticker import Board
 from model.ids import AssetId
 from model.state import MarketState
-from model.views.market import MarketContext, MarketView
-from model.views.records import Moment, TradeRecord
+from model.views.market import MarketView
+from model.views.records import TradeRecord
 from supervision import Actor, Envelope
 from supervision import Address as ActorAddress
 
@@ -75,32 +76,30 @@ class ReadMarketView:
     read: Callable[[MarketView], Any]
 
 
-OpenView = Callable[[At[MarketState]], Any]
-"""Awaitable factory: from the state at a height to the view, with what history knows up to there."""
-
-
 @define
 class Market(Actor):
     """The actor described above.
 
     Args:
         open_view: makes the view of a state, with the trades and candles of the time before it.
-        board: is told the context numbers whenever they change.
+        board: is shown the context numbers whenever they change.
     """
 
     asset: AssetId
     source: Source
     router: ActorAddress
-    open_view: OpenView
+    open_view: Callable[[At[MarketState]], Awaitable[MarketView]]
     frames: MarketFrames
     channels: Channels
-    board: Callable[[MarketContext], None]
+    board: Board
     view: MarketView = field(init=False)
     _height: int = field(init=False, default=0)
     _book: Throttle = Factory(lambda: Throttle(BOOK_SECONDS, BOOK_REPEAT_SECONDS))
     _candles: Throttle = Factory(lambda: Throttle(CANDLE_SECONDS))
     _context: Throttle = Factory(lambda: Throttle(CONTEXT_SECONDS))
     _trades: list[TradeRecord] = Factory(list)
+    _best_changed: bool = field(init=False, default=False)
+    _shown: bool = field(init=False, default=True)
 
     async def init(self) -> None:
         """Attach, take the state, and greet whoever is subscribed already."""
@@ -111,7 +110,7 @@ class Market(Actor):
         self.channels.epoch += 1
         for channel in self.channels:
             self._greet(channel)
-        self.board(self.view.context())
+        self.board.show(self.asset, self.view.context())
         self._set_timer()
 
     async def handle_batch(self, batch: list[Envelope]) -> None:
@@ -121,12 +120,13 @@ class Market(Actor):
                 case BlockPart() as part:
                     self._apply(part)
                 case ReadMarketView(read):
-                    if envelope.reply is not None:
-                        envelope.reply.answer(read(self.view))
+                    answer_read(envelope, read, self.view)
                 case Subscribe(channel, subscription):
                     self._subscribe(channel, subscription)
                 case Unsubscribe(channel, subscription):
                     self.channels.discard(channel, subscription)
+                case _:
+                    pass  # the timer: what is due is published below
         self._publish()
 
     # -- parts of blocks ---------------------------------------------------------------------------------------
@@ -136,34 +136,31 @@ class Market(Actor):
             return
         if part.previous > self._height:
             raise LostPartError(f"at height {self._height}, but {part.previous} was sent before")
-        for index, event in part.events:
-            trade = self.view.apply(event, Moment(part.height, part.time_ms, index))
-            if trade is not None:
-                self._trades.append(trade)
+        changes = self.view.apply(part.height, part.time_ms, part.events)
         self._height = part.height
+        self._trades += changes.trades
+        self._best_changed |= changes.book.best
+        if changes.book.top:
+            self._book.change()
+        if changes.trades or changes.closed:
+            self._candles.change()
+        self._context.change()
+        self._shown = False
 
     # -- publication -------------------------------------------------------------------------------------------
 
     def _publish(self) -> None:
-        view, channels = self.view, self.channels
-        changes = view.take_changes()
-        if changes.any:
-            self.board(view.context())
-            self._context.change()
-        if changes.levels:
-            self._book.change()
-        if self._trades:
-            self._candles.change()
-        if not channels:
-            self._trades.clear()
-            return
+        if not self._shown:
+            self._shown = True
+            self.board.show(self.asset, self.view.context())
+        trades, self._trades = self._trades, []
+        best_changed, self._best_changed = self._best_changed, False
+        channels = self.channels
         with Cork() as cork:
-            if self._trades:
-                if subscribers := channels.of(_TRADES):
-                    cork.publish(subscribers, self.frames.trades(self._trades))
-                self._trades = []
-            if changes.best and (subscribers := channels.of(_BBO)):
-                cork.publish(subscribers, self.frames.bbo(view))
+            if trades and (subscribers := channels.of(_TRADES)):
+                cork.publish(subscribers, self.frames.trades(trades))
+            if best_changed and (subscribers := channels.of(_BBO)):
+                cork.publish(subscribers, self.frames.bbo(self.view))
             self._publish_throttled(cork)
         self._set_timer()
 
@@ -187,11 +184,7 @@ class Market(Actor):
         kinds = (("l2Book", self._book), ("candle", self._candles), (_CONTEXT.kind, self._context))
         now = trio.current_time()
         wait = min(
-            (
-                throttle.wait_seconds(now)
-                for kind, throttle in kinds
-                if self.channels.of_kind(kind)
-            ),
+            (throttle.wait_seconds(now) for kind, throttle in kinds if self.channels.of_kind(kind)),
             default=float("inf"),
         )
         if wait != float("inf"):
@@ -216,7 +209,7 @@ class Market(Actor):
     def _snapshot(self, channel: Channel) -> Frame | None:
         match channel.kind:
             case "trades":
-                recent = self.view.recent_trades(RECENT_TRADES_MAX)
+                recent = list(self.view.trades)[-RECENT_TRADES_MAX:]
                 return self.frames.trades(recent) if recent else None
             case "bbo":
                 return self.frames.bbo(self.view)
@@ -227,4 +220,5 @@ class Market(Actor):
                 return self.frames.candle(self.view, channel.interval)
             case "activeAssetCtx":
                 return self.frames.context(self.view)
-        return None
+            case _:
+                return None

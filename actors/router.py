@@ -16,12 +16,14 @@ from typing import Final
 
 from attrs import define, field, frozen
 
+from actors.errors import LostPartError
 from actors.source import BlockCommitted, Source
 from model.blocks import Block
 from model.events import (
     AgentApproved,
     Credited,
     Event,
+    ExchangeOpened,
     LeverageUpdated,
     MarketListed,
     OracleMoved,
@@ -50,6 +52,8 @@ class Directory:
     by_name: dict[str, Instrument] = field(factory=dict)
     accounts: set[Address] = field(factory=set)
     agents: dict[Address, Address] = field(factory=dict)
+    taker_fee_ppm: int = 0
+    maker_fee_ppm: int = 0
 
     def account_of(self, signer: Address) -> Address:
         """Return the account that a signer acts for: its master's if it is an agent, else its own."""
@@ -69,6 +73,8 @@ class Directory:
                     self.agents[event.agent] = event.account
             case MarketListed(instrument=instrument):
                 self.list_market(instrument)
+            case ExchangeOpened(taker_fee_ppm=taker, maker_fee_ppm=maker):
+                self.taker_fee_ppm, self.maker_fee_ppm = taker, maker
             case _:
                 pass
 
@@ -132,20 +138,26 @@ class Router(Actor):
             directory.list_market(instrument)
         directory.accounts = set(at.state.accounts)
         directory.agents = dict(at.state.agents)
+        directory.taker_fee_ppm = at.state.taker_fee_ppm
+        directory.maker_fee_ppm = at.state.maker_fee_ppm
         directory.height, directory.time_ms = at.height, at.time_ms
 
     async def handle(self, message: object) -> object:
         """Serve ``BlockCommitted``, ``Attach`` and ``Detach``."""
         match message:
             case BlockCommitted(block):
+                if block.height > self.directory.height + 1:
+                    raise LostPartError(f"block {block.height} came after {self.directory.height}")
                 if block.height > self.directory.height:
                     self._deliver(block)
             case Attach(subject, view):
                 self._attached[subject] = _Attached(view, self.directory.height)
             case Detach(subject, view):
                 attached = self._attached.get(subject)
-                if attached is not None and attached.view is view:
+                if attached is not None and attached.view == view:
                     del self._attached[subject]
+            case _:
+                raise TypeError(f"not a message of the router: {message!r}")
         return None
 
     def _deliver(self, block: Block) -> None:
@@ -184,5 +196,5 @@ class Router(Actor):
             self.directory.learn(event)
             yield event.sender  # type: ignore[union-attr]
             yield event.destination  # type: ignore[union-attr]
-        elif kind is MarketListed:
+        elif kind is MarketListed or kind is ExchangeOpened:
             self.directory.learn(event)

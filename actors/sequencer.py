@@ -27,6 +27,7 @@ import trio
 from attrs import define, field, frozen
 
 from actors.errors import CommandCrashedError, CommitFailedError, SourceError, UnavailableError
+from actors.snapshots import Snapshot
 from actors.source import (
     At,
     BlockCommitted,
@@ -77,12 +78,12 @@ class ChainStore(Protocol):
         """Return the blocks above a height, oldest first; at most a bounded number of them."""
         ...
 
-    async def save_snapshot(self, chain: Chain) -> None:
-        """Keep the state as a snapshot, so that the next recovery starts there."""
+    async def save(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot, so that the next recovery starts there."""
         ...
 
-    def close(self) -> None:
-        """Let go of the files."""
+    async def aclose(self) -> None:
+        """Let go of the files, even when cancelled."""
         ...
 
 
@@ -97,7 +98,9 @@ class Faucet:
 class SequencerHooks:
     """What telemetry may want to know; every method does nothing here."""
 
-    def block_committed(self, *, commands: int, execute_seconds: float, commit_seconds: float) -> None:
+    def block_committed(
+        self, *, commands: int, execute_seconds: float, commit_seconds: float
+    ) -> None:
         """A block went through."""
 
     def newcomer_credited(self, *, credits: int, credits_max: int) -> None:
@@ -121,6 +124,7 @@ class Sequencer(Actor):
         store: where blocks are kept.
         genesis: the commands of the first block, if the store is empty.
         router: is told each block after it is durable.
+        snapshots: is given the state to keep now and then.
         clock_ms: wall clock in milliseconds since 1970; chain time is this, but never goes back.
         snapshot_every: commands between two snapshots.
     """
@@ -128,6 +132,7 @@ class Sequencer(Actor):
     store: ChainStore
     genesis: Sequence[AdminCommand]
     router: ActorAddress
+    snapshots: ActorAddress
     clock_ms: Callable[[], int]
     faucet: Faucet = Faucet()
     hooks: SequencerHooks = field(factory=SequencerHooks)
@@ -146,13 +151,13 @@ class Sequencer(Actor):
         if self._chain is not None and self._chain.exchange.height == 0:
             await self._run_block([_Waiting(command, None) for command in self.genesis])
 
-    async def on_stop(self, exit: Any) -> None:  # noqa: A002  (the framework's name for it)
+    async def on_stop(self, exit: Any) -> None:
         """Leave a snapshot behind, so that the next start is quick."""
         try:
             if self._chain is not None and self._since_snapshot:
-                await self.store.save_snapshot(self._chain)
+                await self.store.save(snapshot_of(self._chain))
         finally:
-            self.store.close()
+            await self.store.aclose()
 
     async def handle_batch(self, batch: list[Envelope]) -> None:
         """Answer the reads, then make one block of the commands."""
@@ -184,7 +189,7 @@ class Sequencer(Actor):
         for one, receipt in zip(waiting, receipts, strict=True):
             if one.reply is not None:
                 one.reply.answer(receipt)
-        await self._snapshot_if_due(len(entries))
+        self._snapshot_if_due(len(entries))
 
     async def _execute_without_crashing(
         self, waiting: list[_Waiting]
@@ -193,7 +198,7 @@ class Sequencer(Actor):
         while self._chain is not None:
             try:
                 return self._execute(self._chain.exchange, waiting)
-            except _CrashedAt as crash:
+            except _CrashedAtError as crash:
                 culprit, cause = waiting.pop(crash.index), crash.__cause__
                 assert cause is not None
                 self.hooks.command_crashed(culprit.command, cause)
@@ -215,7 +220,7 @@ class Sequencer(Actor):
                 self._credit_newcomer(exchange, one.command, entries)
                 events = tuple(exchange.apply(one.command))
             except Exception as error:
-                raise _CrashedAt(index) from error
+                raise _CrashedAtError(index) from error
             receipts.append(Receipt(height, time_ms, events))
             if not _left_no_trace(events):
                 entries.append(Entry(one.command, events))
@@ -300,11 +305,11 @@ class Sequencer(Actor):
         self._chain = chain
         self.hooks.chain_ready(chain.exchange.height)
 
-    async def _snapshot_if_due(self, commands: int) -> None:
+    def _snapshot_if_due(self, commands: int) -> None:
         self._since_snapshot += commands
         if self._since_snapshot >= self.snapshot_every and self._chain is not None:
             self._since_snapshot = 0
-            await self.store.save_snapshot(self._chain)
+            self.snapshots.tell(SaveSnapshot(snapshot_of(self._chain)))
 
     # -- reads -------------------------------------------------------------------------------------------------
 
@@ -316,11 +321,39 @@ class Sequencer(Actor):
                 state = exchange.account_state(account)
             case ReadDirectory():
                 state = DirectoryState(
-                    tuple(exchange.instruments), exchange.addresses(), exchange.agents()
+                    tuple(exchange.instruments),
+                    exchange.addresses(),
+                    exchange.agents(),
+                    exchange.engine.taker_fee_ppm,
+                    exchange.engine.maker_fee_ppm,
                 )
             case _:
                 raise SourceError(f"not a message of the sequencer: {type(message).__name__}")
         return At(exchange.height, exchange.time_ms, state)
+
+
+@frozen
+class SaveSnapshot:
+    """Told to the snapshot writer: keep this."""
+
+    snapshot: Snapshot
+
+
+@define
+class SnapshotWriter(Actor):
+    """Writes snapshots beside the order flow. If it is still at one, the next takes the place of any that waits."""
+
+    store: ChainStore
+
+    async def handle(self, message: SaveSnapshot) -> None:
+        """Keep one."""
+        await self.store.save(message.snapshot)
+
+
+def snapshot_of(chain: Chain) -> Snapshot:
+    """Return the state of a chain as a snapshot."""
+    exchange = chain.exchange
+    return Snapshot(exchange.height, chain.digest, exchange.digest(), exchange.dump())
 
 
 @frozen
@@ -335,7 +368,7 @@ class _Waiting:
             self.reply.fail(error)
 
 
-class _CrashedAt(Exception):
+class _CrashedAtError(Exception):
     """The machine broke on the command of this index; the cause says how."""
 
     def __init__(self, index: int) -> None:

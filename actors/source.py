@@ -7,6 +7,7 @@ the words of that conversation; a source is whoever answers them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from attrs import frozen
@@ -18,7 +19,7 @@ from model.ids import Address, AssetId
 from model.instruments import Instrument
 from model.state import AccountState, MarketState
 from supervision import Address as ActorAddress
-from supervision import Delivery, Reply
+from supervision import Delivery, Envelope, Reply
 
 StateT = TypeVar("StateT")
 
@@ -47,11 +48,13 @@ class At(Generic[StateT]):
 
 @frozen
 class DirectoryState:
-    """Who exists: the markets, the accounts, and which signer acts for which account."""
+    """Who exists (markets, accounts, which signer acts for which account), and the fees in parts per million."""
 
     instruments: tuple[Instrument, ...]
     accounts: frozenset[Address]
     agents: dict[Address, Address]
+    taker_fee_ppm: int
+    maker_fee_ppm: int
 
 
 @frozen
@@ -145,3 +148,14 @@ class EmbeddedSource:
     def forward(self, command: ClientCommand, reply: Reply) -> Delivery:
         """Submit without waiting, on behalf of whoever holds ``reply``."""
         return self._sequencer.forward(Submit(command), reply)
+
+
+ViewT = TypeVar("ViewT")
+
+
+def answer_read(envelope: Envelope, read: Callable[[ViewT], object], view: ViewT) -> None:
+    """Answer a question about a view. One that raises is the asker's mistake and only fails its reply."""
+    try:
+        envelope.answer(read(view))
+    except Exception as error:
+        envelope.fail(error)

@@ -62,12 +62,16 @@ class Telemetry(SequencerHooks):
 
     def __init__(self, traces: Path | None = None) -> None:
         self.registry = CollectorRegistry()
+        self.faucet_credits = 0
         self._blocks = Counter("zaraba_blocks", "Blocks made durable.", registry=self.registry)
         self._commands = Counter(
             "zaraba_commands", "Commands made durable.", registry=self.registry
         )
         self._block_commands = Histogram(
-            "zaraba_block_commands", "Commands in a block.", buckets=COMMANDS, registry=self.registry
+            "zaraba_block_commands",
+            "Commands in a block.",
+            buckets=COMMANDS,
+            registry=self.registry,
         )
         self._execute = Histogram(
             "zaraba_block_execute_seconds",
@@ -107,6 +111,13 @@ class Telemetry(SequencerHooks):
             "zaraba_request_seconds",
             "Time from a request's last byte to its answer's first, by route.",
             ["route"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self._questions = Histogram(
+            "zaraba_question_seconds",
+            "Time to answer a question, by type.",
+            ["type"],
             buckets=SECONDS,
             registry=self.registry,
         )
@@ -153,6 +164,7 @@ class Telemetry(SequencerHooks):
 
     def newcomer_credited(self, *, credits: int, credits_max: int) -> None:
         """The faucet gave; ``credits`` newcomers so far."""
+        self.faucet_credits = credits
         self._faucet.set(credits)
         self._faucet_max.set(credits_max)
 
@@ -164,6 +176,10 @@ class Telemetry(SequencerHooks):
         """A request on a known route was answered."""
         self._requests.labels(route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
+
+    def question_answered(self, kind: str, seconds: float) -> None:
+        """A question of a known type was answered."""
+        self._questions.labels(kind).observe(seconds)
 
     def action_answered(self, action: str, outcome: str) -> None:
         """A signed action of a known type was answered: ``ok``, ``err`` or ``failed``."""

@@ -32,14 +32,19 @@ class Board:
     contexts: dict[AssetId, MarketContext] = field(factory=dict)
     changes: int = 0
 
-    def show(self, context: MarketContext) -> None:
+    def show(self, asset: AssetId, context: MarketContext) -> None:
         """Put a market's newest numbers up."""
-        self.contexts[context.asset] = context
+        self.contexts[asset] = context
         self.changes += 1
 
-    def marks(self) -> dict[AssetId, int]:
-        """Return the mark price of every market, in its ticks."""
-        return {asset: context.mark for asset, context in self.contexts.items()}
+    def in_order(self) -> list[MarketContext]:
+        """Return the contexts of the first markets, by asset id, up to one that has not shown any."""
+        contexts = self.contexts
+        return [contexts[AssetId(asset)] for asset in range(len(contexts)) if asset in contexts]
+
+    def marks(self) -> list[int]:
+        """Return the mark prices, in ticks, by asset id."""
+        return [context.mark for context in self.in_order()]
 
 
 class TickerFrames(Protocol):
@@ -81,8 +86,6 @@ class Ticker(Actor):
         if self.board.changes != self._seen:
             self._seen = self.board.changes
             self._throttle.change()
-        if self._throttle.is_due(trio.current_time()) and (
-            subscribers := self.channels.of(_MIDS)
-        ):
+        if self._throttle.is_due(trio.current_time()) and (subscribers := self.channels.of(_MIDS)):
             publish(subscribers, self.frames.all_mids(self.board.contexts))
         self.context.set_timer("publish", MIDS_SECONDS, None)

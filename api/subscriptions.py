@@ -39,6 +39,7 @@ USER_CHANNELS: Final = frozenset(
         "openOrders",
         "clearinghouseState",
         "activeAssetData",
+        "webData2",
     )
 )
 

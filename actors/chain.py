@@ -1,0 +1,77 @@
+"""The chain on disk: journal, snapshots and recovery of one data directory, as the sequencer sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import trio
+from attrs import define, field
+
+from actors.journal import AsyncJournal, JournalReader
+from actors.recovery import Progress, Recovered, recover
+from actors.sequencer import Chain
+from actors.snapshots import Snapshot, Snapshots
+from actors.storage import DataDirectory, Report
+from model.blocks import Block
+
+BLOCKS_PER_READ: Final = 256
+
+
+@define(eq=False)
+class FileChain:
+    """A ``ChainStore`` over a data directory. Everything that blocks runs in worker threads.
+
+    Args:
+        path: the data directory.
+        on_report: is told what was found damaged and mended.
+        on_recovered: is told where a recovery started and ended.
+        progress: is told, in a worker thread, how far a recovery is.
+    """
+
+    path: Path
+    on_report: Callable[[Report], None]
+    on_recovered: Callable[[Recovered], None]
+    progress: Progress | None = None
+    _journal: AsyncJournal | None = field(init=False, default=None)
+
+    async def recover(self) -> Chain:
+        """Open the journal afresh, which mends its tail, and rebuild the state from it."""
+        await self.aclose()
+        self._journal = await AsyncJournal.open(self.path)
+        for report in self._journal.journal.reports:
+            self.on_report(report)
+        recovered = await trio.to_thread.run_sync(
+            lambda: recover(self.path, progress=self.progress)
+        )
+        for report in recovered.reports:
+            self.on_report(report)
+        self.on_recovered(recovered)
+        return Chain(recovered.exchange, recovered.digest)
+
+    async def commit(self, block: Block, body: bytes) -> None:
+        """Make a block durable."""
+        if self._journal is None:
+            raise RuntimeError("the chain was not recovered")
+        await self._journal.commit([(block, body)])
+
+    async def blocks(self, after: int) -> Sequence[Block]:
+        """Return the next BLOCKS_PER_READ blocks above a height."""
+
+        def read() -> list[Block]:
+            with JournalReader(self.path) as reader:
+                return list(reader.blocks(after, limit=BLOCKS_PER_READ))
+
+        return await trio.to_thread.run_sync(read)
+
+    async def save(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot."""
+        snapshots = Snapshots(DataDirectory(self.path).snapshots)
+        await trio.to_thread.run_sync(snapshots.save, snapshot)
+
+    async def aclose(self) -> None:
+        """Let go of the journal and its lock."""
+        journal, self._journal = self._journal, None
+        if journal is not None:
+            await journal.aclose()

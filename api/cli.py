@@ -1,0 +1,261 @@
+"""The command line: ``zaraba serve``, ``watch``, ``fund``, ``oracle``, ``verify`` and ``bench``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import trio
+
+from api.settings import (
+    DEFAULT_BIND,
+    DEFAULT_DATA,
+    DEFAULT_FAUCET_USD,
+    FAUCET_CREDITS_MAX,
+    Settings,
+    SettingsError,
+    read_bind,
+    read_usd,
+)
+
+EXIT_USAGE: Final = 2
+EXIT_REFUSED: Final = 1
+
+EPILOG: Final = """\
+examples:
+  zaraba serve --demo                      a living exchange on http://127.0.0.1:8000
+  zaraba watch BTC                         its order book and trades in this terminal
+  zaraba serve --faucet 10000 --data lab   a quiet exchange that credits newcomers
+  zaraba fund 0xYourAddress 50000 --data lab
+  zaraba oracle BTC 39000 --data lab       rehearse a crash
+  zaraba verify lab                        replay the journal and compare every block
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the process's exit status."""
+    options = _parser().parse_args(arguments)
+    _configure_logging(verbose=getattr(options, "verbose", False))
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except SettingsError as error:
+        return _complain(str(error), EXIT_USAGE)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="zaraba",
+        description="A whole exchange on your machine, with the API of an on-chain order book.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_serve(commands)
+    _add_watch(commands)
+    _add_operator(commands)
+    _add_verify(commands)
+    _add_bench(commands)
+    return parser
+
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def _add_serve(commands: Commands) -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="run the exchange",
+        description="Run the exchange until Ctrl-C. Its journal, snapshots and admin socket are in the data directory.",
+    )
+    serve.add_argument(
+        "--bind",
+        default=DEFAULT_BIND,
+        metavar="HOST:PORT",
+        help="where to listen (%(default)s; port 0 takes a free one)",
+    )
+    _add_data(serve)
+    serve.add_argument(
+        "--demo",
+        action="store_true",
+        help="let the oracle wander and bots trade, with the faucet on",
+    )
+    serve.add_argument(
+        "--faucet",
+        metavar="USD",
+        help=f"credit every new address with this at its first valid action (with --demo {DEFAULT_FAUCET_USD}; 0 turns it off)",
+    )
+    serve.add_argument(
+        "--faucet-max",
+        type=int,
+        default=FAUCET_CREDITS_MAX,
+        metavar="N",
+        help="addresses that the faucet credits at most (%(default)s)",
+    )
+    serve.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="markets and fees of a new exchange (TOML; six markets built in)",
+    )
+    serve.add_argument(
+        "--traces",
+        type=Path,
+        metavar="FILE",
+        help="append spans of actions that carry a sampled traceparent",
+    )
+    serve.add_argument(
+        "--seed", type=int, default=20_000, help="of the demo's prices and bots (%(default)s)"
+    )
+    serve.add_argument("-v", "--verbose", action="store_true", help="log more")
+    serve.set_defaults(command=_serve)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from api.serve import run
+
+    host, port = read_bind(options.bind)
+    faucet = options.faucet
+    if faucet is None:
+        faucet = DEFAULT_FAUCET_USD if options.demo else "0"
+    return run(
+        Settings(
+            host=host,
+            port=port,
+            data=options.data,
+            demo=options.demo,
+            faucet_usd=0 if faucet == "0" else read_usd(faucet),
+            faucet_credits_max=options.faucet_max,
+            config=options.config,
+            traces=options.traces,
+            seed=options.seed,
+        )
+    )
+
+
+def _add_watch(commands: Commands) -> None:
+    watch = commands.add_parser(
+        "watch",
+        help="show a book and its trades in the terminal",
+        description="Show a live ladder and trades.",
+    )
+    watch.add_argument("coin", metavar="COIN", help="market, for example BTC")
+    watch.add_argument(
+        "--url", default=f"http://{DEFAULT_BIND}", help="of the exchange (%(default)s)"
+    )
+    watch.add_argument("--levels", type=int, default=None, metavar="N", help="price levels a side")
+    watch.add_argument(
+        "--plain", action="store_true", help="print lines instead of a moving picture"
+    )
+    watch.set_defaults(command=_watch)
+
+
+def _watch(options: argparse.Namespace) -> int:
+    from api.watch import run_watch
+
+    return run_watch(options.coin, url=options.url, levels=options.levels, plain=options.plain)
+
+
+def _add_operator(commands: Commands) -> None:
+    fund = commands.add_parser(
+        "fund", help="credit an account", description="Credit an account with USD."
+    )
+    fund.add_argument("account", metavar="ADDRESS")
+    fund.add_argument("usd", metavar="USD")
+    _add_data(fund)
+    fund.set_defaults(
+        command=lambda options: _ask(
+            options.data,
+            {"do": "fund", "account": options.account, "usd": options.usd},
+            "credited {account} with {usd} USD",
+        )
+    )
+    oracle = commands.add_parser(
+        "oracle",
+        help="move a market's oracle price",
+        description="Move a market's oracle price, and with it the mark price. In a demo it wanders on from there.",
+    )
+    oracle.add_argument("coin", metavar="COIN")
+    oracle.add_argument("price", metavar="PRICE")
+    _add_data(oracle)
+    oracle.set_defaults(
+        command=lambda options: _ask(
+            options.data,
+            {"do": "oracle", "coin": options.coin, "price": options.price},
+            "{coin}: oracle {oracle}, mark {mark}",
+        )
+    )
+
+
+def _ask(data: Path, request: dict[str, str], said: str) -> int:
+    from api.admin import AdminError, ask_admin
+
+    try:
+        answer = trio.run(ask_admin, data, request)
+    except AdminError as error:
+        return _complain(str(error), EXIT_REFUSED)
+    print(said.format(**answer))
+    return 0
+
+
+def _add_verify(commands: Commands) -> None:
+    verify = commands.add_parser(
+        "verify",
+        help="replay a journal and compare",
+        description="Replay the journal of a data directory from nothing; compare every block's digest and all snapshots.",
+    )
+    verify.add_argument("data", type=Path, metavar="DIR")
+    verify.set_defaults(command=_verify)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from api.verify import run_verify
+
+    return run_verify(options.data)
+
+
+def _add_bench(commands: Commands) -> None:
+    bench = commands.add_parser("bench", help="measure this machine", add_help=False)
+    bench.add_argument("arguments", nargs=argparse.REMAINDER)
+    bench.set_defaults(command=_bench)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from api.bench.command import run_bench
+
+    return run_bench(options.arguments)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=DEFAULT_DATA,
+        metavar="DIR",
+        help="data directory (%(default)s)",
+    )
+
+
+def _configure_logging(*, verbose: bool) -> None:
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(name)s  %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
+    )
+    logging.getLogger("zaraba.http").setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+def _complain(text: str, status: int) -> int:
+    print(f"zaraba: {text}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""Order entry: from the bytes of a signed request to the bytes of its answer.
+
+HTTP, WebSocket posts and the demo bots all come through here. What happens in between is the one loop: read, recover
+the signer, hand the command to the account's actor, and turn the receipt's events into the answer.
+
+Everything that a client can cause is answered with status 200 and ``"status":"err"``, as clients expect of refusals;
+only a request that is not one at all gets an HTTP error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from attrs import define
+
+from actors.account import SubmitAction
+from actors.errors import CommandCrashedError, CommitFailedError, SourceError
+from actors.source import Receipt
+from api.actions import SignedRequest, parse_request, to_command
+from api.answers import answer, refusal_answer
+from api.exchange.errors import MalformedBodyError, RequestRefusedError
+from api.gateway import Gateway
+from api.signing import Chain
+from model.commands import ClientCommand
+from model.events import CommandRefused
+from supervision import Reply, ServerDied, SupervisionError
+
+NOT_DONE: Final = "Exchange is overloaded or restarting; the action was not executed."
+UNKNOWN: Final = (
+    "Outcome unknown: the exchange failed while executing the action. Query it before you retry."
+)
+CRASHED: Final = "Internal error; the action was not executed."
+
+
+@define(eq=False)
+class OrderEntry:
+    """The way in for signed actions."""
+
+    gateway: Gateway
+    chain: Chain
+
+    async def enter(self, body: bytes, traceparent: str | None = None) -> bytes:
+        """Carry out one signed request; return the JSON of its answer.
+
+        Raises:
+            MalformedBodyError: the body is not a request.
+        """
+        request = self._read(body)
+        with self.gateway.telemetry.action_span(request.kind, traceparent):
+            try:
+                command = to_command(request, self.chain)
+            except RequestRefusedError as refusal:
+                return self._refused(request, refusal.text)
+            try:
+                actor = self.gateway.account_actor(command.signer)
+                receipt: Receipt = await actor.ask(SubmitAction(command))
+            except (SupervisionError, SourceError) as error:
+                return self._failed(request, error)
+            return self._answer(request, receipt)
+
+    def enter_nowait(self, body: bytes, then: Callable[[bytes], None]) -> None:
+        """Carry out one signed request; call ``then`` with the JSON of its answer, now or later.
+
+        Requests are handed on in the order of the calls.
+
+        Raises:
+            MalformedBodyError: the body is not a request; ``then`` is not called.
+        """
+        request = self._read(body)
+        try:
+            command: ClientCommand = to_command(request, self.chain)
+        except RequestRefusedError as refusal:
+            then(self._refused(request, refusal.text))
+            return
+
+        def finish(reply: Reply) -> None:
+            error = reply.error
+            then(
+                self._failed(request, error)
+                if error is not None
+                else self._answer(request, reply.value)
+            )
+
+        try:
+            self.gateway.account_actor(command.signer).ask_nowait(SubmitAction(command), finish)
+        except SupervisionError as error:
+            then(self._failed(request, error))
+
+    def _read(self, body: bytes) -> SignedRequest:
+        try:
+            return parse_request(body)
+        except MalformedBodyError as error:
+            self.gateway.telemetry.input_refused("exchange", str(error.status))
+            raise
+
+    def _answer(self, request: SignedRequest, receipt: Receipt) -> bytes:
+        events = receipt.events
+        refused = bool(events) and type(events[0]) is CommandRefused
+        self.gateway.telemetry.action_answered(request.kind, "err" if refused else "ok")
+        return answer(request, events, self.gateway.directory.instruments.__getitem__)
+
+    def _refused(self, request: SignedRequest, text: str) -> bytes:
+        self.gateway.telemetry.action_answered(request.kind, "err")
+        self.gateway.telemetry.input_refused("exchange", "signature")
+        return refusal_answer(text)
+
+    def _failed(self, request: SignedRequest, error: BaseException) -> bytes:
+        self.gateway.telemetry.action_answered(request.kind, "failed")
+        match error:
+            case CommandCrashedError():
+                return refusal_answer(CRASHED)
+            case CommitFailedError() | ServerDied():
+                return refusal_answer(UNKNOWN)
+            case _:
+                return refusal_answer(NOT_DONE)

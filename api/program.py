@@ -1,0 +1,392 @@
+"""The composition root: builds the whole program from its settings and runs it as one tree.
+
+Order is meaning here. Children start from first to last and stop from last to first, and a child that falls takes
+those behind it along (rest_for_one): views cannot outlive their source, and the server is the last to come and the
+first to go.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Final
+
+import trio
+from attrs import define, field
+
+from actors.account import Account
+from actors.chain import FileChain
+from actors.channels import Channels, ChannelsByKey
+from actors.connections import Connections
+from actors.history import History, HistoryWriter
+from actors.market import Market
+from actors.outlet import FanoutCounts
+from actors.recovery import Recovered
+from actors.router import BLOCKS_WAITING_MAX, Directory, Router
+from actors.sequencer import Faucet, Sequencer, SnapshotWriter
+from actors.source import EmbeddedSource
+from actors.storage import Report as StorageReport
+from actors.subscription_actor import subscriptions_pool
+from actors.telemetry import Telemetry
+from actors.ticker import Board, Ticker
+from api.admin import serve_admin
+from api.app import create_app
+from api.config import ExchangeConfig, load_config
+from api.demo import Demo, demo_children
+from api.entry import OrderEntry
+from api.framing import AccountWire, MarketWire, TickerWire
+from api.gateway import Gateway
+from api.info import Info
+from api.operator import operator_handlers
+from api.server import hypercorn_config, serve_http
+from api.settings import Settings
+from api.signing import Chain
+from model.commands import AdminCommand, ListMarket, OpenExchange
+from model.ids import Address, AssetId
+from supervision import (
+    ChildSpec,
+    Hooks,
+    MailboxSpec,
+    OnFull,
+    PoolSpec,
+    Registry,
+    Report,
+    Strategy,
+    SupervisorSpec,
+    System,
+    Task,
+    open_system,
+)
+
+log = logging.getLogger("zaraba")
+
+SEQUENCER_MESSAGES_MAX: Final = 10_000
+"""Commands that may wait for a block: about a second of work. More are refused, since a stale order is worse than a
+refused one."""
+MARKET_MESSAGES_MAX: Final = 4_096
+ACCOUNT_MESSAGES_MAX: Final = 1_024
+"""Actions, parts of blocks and questions that may wait at one account."""
+MARKETS_MAX: Final = 1_000
+ACCOUNTS_MAX: Final = 20_000
+"""Accounts with live interest at once; idle ones make room."""
+ACCOUNT_IDLE_SECONDS: Final = 120.0
+RESTARTS_MAX: Final = 5
+RESTARTS_SECONDS: Final = 30.0
+RECOVERY_SECONDS_MAX: Final = 3_600.0
+"""A start that replays a long journal takes its time, and says how far it is."""
+
+
+def wall_clock_ms() -> int:
+    """Return the time in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+@define(eq=False)
+class Program:
+    """A gateway that runs.
+
+    ``urls`` are where it listens. ``stop`` asks it to end; ``wait_stopped`` waits until it has.
+    """
+
+    settings: Settings
+    config: ExchangeConfig
+    registry: Registry
+    gateway: Gateway
+    entry: OrderEntry
+    info: Info
+    system: System | None = None
+    urls: list[str] = field(factory=list)
+
+    def stop(self, reason: str) -> None:
+        """Ask the tree to end; it does so in order."""
+        if self.system is not None:
+            self.system.stop(reason)
+
+    async def wait_stopped(self) -> None:
+        """Wait until nothing of the tree runs any more."""
+        if self.system is not None:
+            await self.system.wait_stopped()
+
+
+@asynccontextmanager
+async def open_program(settings: Settings, *, serve: bool = True) -> AsyncIterator[Program]:
+    """Start a gateway; it is ready when the context is entered, and stopped when it is left.
+
+    Args:
+        settings: how to run.
+        serve: whether to listen; somebody else's server hosts the application otherwise.
+    """
+    config = load_config(settings.config)
+    telemetry = Telemetry(settings.traces)
+    registry = Registry()
+    program = _assemble(settings, config, telemetry, registry)
+    try:
+        spec = _tree(program, serve=serve)
+        async with open_system(spec, registry=registry, hooks=_TreeHooks(telemetry)) as system:
+            program.system = system
+            yield program
+    finally:
+        telemetry.close()
+
+
+def _assemble(
+    settings: Settings, config: ExchangeConfig, telemetry: Telemetry, registry: Registry
+) -> Program:
+    """Make the passive parts and connect them by addresses; nothing runs yet."""
+    source = EmbeddedSource(registry.address("source/sequencer"))
+    gateway = Gateway(
+        source=source,
+        directory=Directory(),
+        board=Board(),
+        history=History(settings.data, registry.address("history")),
+        registry=registry,
+        connections=Connections(),
+        counts=FanoutCounts(),
+        telemetry=telemetry,
+    )
+    _watch_gauges(gateway)
+    info = Info(gateway)
+    return Program(settings, config, registry, gateway, OrderEntry(gateway, Chain.TESTNET), info)
+
+
+# -- the tree --------------------------------------------------------------------------------------------------
+
+
+def _tree(program: Program, *, serve: bool) -> SupervisorSpec:
+    children = [
+        _source(program),
+        _history(program),
+        ChildSpec(
+            "router",
+            lambda: Router(program.gateway.source, program.gateway.directory),
+            mailbox=MailboxSpec(BLOCKS_WAITING_MAX),
+        ),
+        _markets(program),
+        _accounts(program),
+        _ticker(program),
+        ChildSpec("subscriptions", subscriptions_pool()),
+        ChildSpec("connections", Task(lambda status: _watch(program, status))),
+        *_demo(program),
+        ChildSpec("admin", Task(lambda status: _serve_admin(program, status))),
+    ]
+    if serve:
+        children.append(_server(program))
+    return SupervisorSpec(
+        children,
+        strategy=Strategy.REST_FOR_ONE,
+        intensity=RESTARTS_MAX,
+        period_seconds=RESTARTS_SECONDS,
+    )
+
+
+def _source(program: Program) -> ChildSpec:
+    settings, registry = program.settings, program.registry
+    store = FileChain(
+        settings.data, on_report=_tell_of_damage, on_recovered=_tell_of_recovery, progress=_progress
+    )
+    sequencer = ChildSpec(
+        "sequencer",
+        lambda: Sequencer(
+            store=store,
+            genesis=genesis(program.config),
+            router=registry.address("router"),
+            snapshots=registry.address("source/snapshots"),
+            clock_ms=wall_clock_ms,
+            faucet=Faucet(settings.faucet_usd, settings.faucet_credits_max),
+            hooks=program.gateway.telemetry,
+        ),
+        mailbox=MailboxSpec(SEQUENCER_MESSAGES_MAX),
+        init_seconds=RECOVERY_SECONDS_MAX,
+    )
+    snapshots = ChildSpec(
+        "snapshots",
+        lambda: SnapshotWriter(store),
+        mailbox=MailboxSpec(1, OnFull.DROP_OLDEST),
+    )
+    return ChildSpec(
+        "source",
+        SupervisorSpec(
+            [snapshots, sequencer], intensity=RESTARTS_MAX, period_seconds=RESTARTS_SECONDS
+        ),
+    )
+
+
+def genesis(config: ExchangeConfig) -> list[AdminCommand]:
+    """Return the commands that open an exchange as configured."""
+    fees = config.fees
+    return [
+        OpenExchange(fees.taker_fee_ppm, fees.maker_fee_ppm),
+        *(ListMarket(instrument) for instrument in config.instruments),
+    ]
+
+
+def _history(program: Program) -> ChildSpec:
+    return ChildSpec(
+        "history",
+        lambda: HistoryWriter(program.settings.data, program.gateway.history),
+        mailbox=MailboxSpec(1, OnFull.DROP_OLDEST),
+        init_seconds=RECOVERY_SECONDS_MAX,
+    )
+
+
+def _markets(program: Program) -> ChildSpec:
+    gateway, router = program.gateway, program.registry.address("router")
+    channels: ChannelsByKey[AssetId] = ChannelsByKey()
+
+    def start(asset: AssetId) -> Market:
+        return Market(
+            asset=asset,
+            source=gateway.source,
+            router=router,
+            open_view=gateway.history.open_market,
+            frames=MarketWire(gateway.directory.instruments[asset]),
+            channels=channels.of(asset),
+            board=gateway.board,
+        )
+
+    return ChildSpec(
+        "markets",
+        PoolSpec(
+            start=start,
+            mailbox=MailboxSpec(MARKET_MESSAGES_MAX),
+            intensity=RESTARTS_MAX,
+            period_seconds=RESTARTS_SECONDS,
+            capacity=MARKETS_MAX,
+        ),
+    )
+
+
+def _accounts(program: Program) -> ChildSpec:
+    gateway, router = program.gateway, program.registry.address("router")
+    channels: ChannelsByKey[Address] = ChannelsByKey()
+    frames = AccountWire(gateway.directory, gateway.board)
+
+    def start(account: Address) -> Account:
+        return Account(
+            account=account,
+            source=gateway.source,
+            router=router,
+            open_view=gateway.open_account,
+            frames=frames,
+            channels=channels,
+        )
+
+    return ChildSpec(
+        "accounts",
+        PoolSpec(
+            start=start,
+            mailbox=MailboxSpec(ACCOUNT_MESSAGES_MAX),
+            intensity=RESTARTS_MAX,
+            period_seconds=RESTARTS_SECONDS,
+            capacity=ACCOUNTS_MAX,
+            idle_seconds=ACCOUNT_IDLE_SECONDS,
+        ),
+    )
+
+
+def _ticker(program: Program) -> ChildSpec:
+    gateway, channels = program.gateway, Channels()
+    frames = TickerWire(gateway.directory)
+    return ChildSpec("ticker", lambda: Ticker(gateway.board, frames, channels))
+
+
+def _demo(program: Program) -> list[ChildSpec]:
+    if not program.settings.demo:
+        return []
+    return demo_children(
+        Demo(
+            config=program.config,
+            exchange=program.entry.enter,
+            info=program.info.answer,
+            submit=program.gateway.source.submit,
+            clock_ms=wall_clock_ms,
+            fund=program.gateway.fund,
+            seed=program.settings.seed,
+        )
+    )
+
+
+def _server(program: Program) -> ChildSpec:
+    app = create_app(program.gateway, program.entry, program.info)
+    config = hypercorn_config(program.settings.bind)
+
+    async def run(task_status: trio.TaskStatus[None]) -> None:
+        await serve_http(app, config, program.gateway.connections, program.urls.extend, task_status)
+
+    return ChildSpec("server", Task(run))
+
+
+async def _serve_admin(program: Program, task_status: trio.TaskStatus[None]) -> None:
+    await serve_admin(program.settings.data, operator_handlers(program), task_status)
+
+
+async def _watch(program: Program, task_status: trio.TaskStatus[None]) -> None:
+    """Wake the markets, then look after the connections."""
+    gateway = program.gateway
+    for instrument in gateway.directory.instruments:
+        await gateway.read_market(instrument.asset, lambda view: view.mark)
+    task_status.started()
+    await gateway.connections.watch()
+
+
+# -- what is told ----------------------------------------------------------------------------------------------
+
+
+class _TreeHooks(Hooks):
+    """Turns supervisor reports into log lines and counters."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+
+    def on_report(self, report: Report) -> None:
+        kind = report.child.split("/", 1)[0]
+        self._telemetry.actor_report(kind, report.event.value)
+        if report.is_error:
+            log.error(
+                "%s: %s (generation %d, attempt %d) %s",
+                report.child,
+                report.event.value,
+                report.generation,
+                report.attempt,
+                report.reason,
+                exc_info=report.cause,
+            )
+
+
+def _tell_of_damage(report: StorageReport) -> None:
+    log.warning("%s", report)
+
+
+def _tell_of_recovery(recovered: Recovered) -> None:
+    exchange = recovered.exchange
+    if exchange.height:
+        log.info(
+            "recovered height %d from a snapshot at %d and %d commands",
+            exchange.height,
+            recovered.snapshot_height,
+            recovered.commands,
+        )
+
+
+def _progress(done: int, total: int) -> None:
+    if 0 < done < total:
+        log.info("recovering: %d of %d blocks", done, total)
+
+
+def _watch_gauges(gateway: Gateway) -> None:
+    watch = gateway.telemetry.watch
+    counts = gateway.counts
+    watch("zaraba_connections", "WebSocket connections.", lambda: len(gateway.connections))
+    for name, text in (
+        ("frames", "Frames taken by sockets."),
+        ("bytes", "Bytes of those frames."),
+        ("held", "Frames that had to wait for a slow client."),
+        ("conflated", "Waiting frames replaced by newer ones."),
+        ("overflowed", "Subscriptions ended because too much waited."),
+        ("flooded", "Connections closed because too much waited."),
+        ("stalled", "Connections ended because nothing moved."),
+    ):
+        watch(f"zaraba_fanout_{name}", text, partial(getattr, counts, name))

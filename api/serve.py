@@ -1,0 +1,138 @@
+"""``zaraba serve``: run a gateway until it is told to stop, and end with a status that says how it went.
+
+The tree is the root of everything; signals and failures stop it in the reverse of its start. A stop that takes longer
+than EXIT_SECONDS_MAX ends the process all the same, from a thread that nothing in the tree can block.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Final
+
+import trio
+
+from actors.errors import StorageError
+from actors.storage import DataDirectoryInUseError
+from api.config import ConfigError
+from api.program import Program, open_program
+from api.settings import USD_DECIMALS, Settings
+from model.units import format_decimal
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 70
+"""The tree gave up (EX_SOFTWARE)."""
+EXIT_OVERDUE: Final = 75
+"""The stop took too long (EX_TEMPFAIL)."""
+EXIT_DATA: Final = 65
+"""The data directory cannot be used as it is (EX_DATAERR)."""
+EXIT_UNAVAILABLE: Final = 69
+"""Somebody else has the data directory or the port (EX_UNAVAILABLE)."""
+
+EXIT_SECONDS_MAX: Final = 4.8
+"""Outer bound of a stop: the promise is five seconds."""
+
+GC_THRESHOLDS: Final = (50_000, 20, 50)
+"""Collections are rarer than by default: the state is large, long-lived and free of cycles."""
+
+EXPLAINED: Final = (
+    (DataDirectoryInUseError, EXIT_UNAVAILABLE),
+    (StorageError, EXIT_DATA),
+    (ConfigError, EXIT_DATA),
+    (OSError, EXIT_UNAVAILABLE),
+)
+"""What an operator can mend, and the status that says so."""
+
+log = logging.getLogger("zaraba")
+
+
+def run(settings: Settings) -> int:
+    """Serve until stopped; return the process's exit status."""
+    gc.set_threshold(*GC_THRESHOLDS)
+    try:
+        trio.run(_serve, settings)
+    except Exception as error:  # noqa: BLE001  (the end of the program: told, with a status)
+        return _explain(error)
+    return EXIT_OK
+
+
+async def _serve(settings: Settings) -> None:
+    async with open_program(settings) as program:
+        for line in banner(program):
+            say(line)
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with trio.open_nursery() as nursery:
+
+                async def stop_on_signal() -> None:
+                    async for number in signals:
+                        say(f"stopping ({signal.Signals(number).name})")
+                        _set_outer_deadline()
+                        program.stop(signal.Signals(number).name)
+
+                nursery.start_soon(stop_on_signal)
+                await program.wait_stopped()
+                nursery.cancel_scope.cancel(reason="the gateway has stopped")
+    say("stopped")
+
+
+def banner(program: Program) -> list[str]:
+    """Return what a person wants to know of a gateway that has just started."""
+    settings, directory = program.settings, program.gateway.directory
+    names = ", ".join(instrument.name for instrument in directory.instruments)
+    lines = [
+        f"zaraba is listening on {', '.join(program.urls)}",
+        f"  markets  {names}",
+        f"  data     {settings.data} (at height {directory.height})",
+    ]
+    if settings.faucet_usd:
+        usd = format_decimal(settings.faucet_usd, USD_DECIMALS)
+        credited = program.gateway.telemetry.faucet_credits
+        lines.append(
+            f"  faucet   {usd} USD for each new address"
+            f" ({credited} of {settings.faucet_credits_max} credited)"
+        )
+    if settings.demo:
+        lines.append("  demo     the oracle wanders and bots trade; their keys are public")
+    lines.append("  stop     Ctrl-C")
+    return lines
+
+
+def _set_outer_deadline() -> None:
+    def give_up() -> None:
+        os.write(2, b"zaraba: the stop takes too long; giving up\n")
+        os._exit(EXIT_OVERDUE)
+
+    timer = threading.Timer(EXIT_SECONDS_MAX, give_up)
+    timer.daemon = True
+    timer.start()
+
+
+def say(text: str) -> None:
+    """Tell the person at the terminal."""
+    print(text, flush=True)
+
+
+def _explain(error: BaseException) -> int:
+    """Say what ended the program: a line for what an operator can mend, a traceback for our mistakes."""
+    for cause in _causes(error):
+        for kind, status in EXPLAINED:
+            if isinstance(cause, kind):
+                print(f"zaraba: {cause}", file=sys.stderr, flush=True)
+                return status
+    log.error("the gateway failed", exc_info=error)
+    return EXIT_FAILED
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Walk an exception's groups and causes, innermost first."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _causes(inner)
+    elif error.__cause__ is not None:
+        yield from _causes(error.__cause__)
+    yield error

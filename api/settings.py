@@ -1,0 +1,107 @@
+"""How one gateway is told to run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from attrs import field, frozen, validators
+
+from model.units import MalformedDecimalError, parse_decimal
+
+DEFAULT_BIND: Final = "127.0.0.1:8000"
+DEFAULT_DATA: Final = Path("zaraba-data")
+DEFAULT_FAUCET_USD: Final = "10000"
+FAUCET_CREDITS_MAX: Final = 1_000
+"""Newcomers that a faucet serves. A wrongly signed action looks like a new address, so it must end somewhere."""
+USD_DECIMALS: Final = 6
+
+
+class SettingsError(ValueError):
+    """A setting has a value that it cannot have; the text names both."""
+
+
+@frozen
+class Settings:
+    """Settings of ``zaraba serve``; amounts in micro-USD.
+
+    Args:
+        host: interface to listen on.
+        port: port to listen on; 0 takes a free one.
+        data: data directory, made if absent.
+        demo: run the oracle's random walk and the demo bots.
+        faucet_usd: credit for a newcomer; 0 for none.
+        faucet_credits_max: newcomers that are credited at most.
+        config: markets and fees of a new exchange; ``None`` for the built-in ones.
+        traces: file that spans of traced actions are appended to.
+        seed: of the demo's oracle and bots.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = field(default=8000, validator=validators.in_(range(65536)))
+    data: Path = DEFAULT_DATA
+    demo: bool = False
+    faucet_usd: int = 0
+    faucet_credits_max: int = FAUCET_CREDITS_MAX
+    config: Path | None = None
+    traces: Path | None = None
+    seed: int = 1
+
+    @property
+    def bind(self) -> str:
+        """The address as servers take it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def read_bind(text: str) -> tuple[str, int]:
+    """Read ``HOST:PORT``, ``:PORT`` or ``HOST``.
+
+    Raises:
+        SettingsError: it is none of these.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        host, port = text, DEFAULT_BIND.rpartition(":")[2]
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise SettingsError(f"not an address to listen on: {text!r} (expected HOST:PORT)")
+    return host.strip("[]") or "0.0.0.0", int(port)
+
+
+def read_usd(text: str) -> int:
+    """Read a positive amount of USD as micro-USD.
+
+    Raises:
+        SettingsError: it is not one.
+    """
+    try:
+        amount = parse_decimal(text, USD_DECIMALS)
+    except MalformedDecimalError:
+        amount = 0
+    if amount <= 0:
+        raise SettingsError(f"not an amount of USD: {text!r} (expected for example 10000 or 12.5)")
+    return amount
+
+
+def settings_from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings of a gateway that somebody else's server hosts.
+
+    ``ZARABA_DATA``, ``ZARABA_DEMO`` (1 or 0), ``ZARABA_FAUCET`` (USD), ``ZARABA_CONFIG`` and ``ZARABA_TRACES`` mean
+    what the options of ``zaraba serve`` of the same names mean.
+
+    Raises:
+        SettingsError: one has a value that it cannot have.
+    """
+    demo = environment.get("ZARABA_DEMO", "0")
+    if demo not in ("0", "1"):
+        raise SettingsError(f"ZARABA_DEMO must be 0 or 1, not {demo!r}")
+    faucet = environment.get("ZARABA_FAUCET") or (DEFAULT_FAUCET_USD if demo == "1" else None)
+    config, traces = environment.get("ZARABA_CONFIG"), environment.get("ZARABA_TRACES")
+    return Settings(
+        data=Path(environment.get("ZARABA_DATA") or DEFAULT_DATA),
+        demo=demo == "1",
+        faucet_usd=read_usd(faucet) if faucet else 0,
+        config=Path(config) if config else None,
+        traces=Path(traces) if traces else None,
+    )
