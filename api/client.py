@@ -60,6 +60,7 @@ async def open_client(
             yield client
         except Exception as error:  # noqa: BLE001 - raised below, outside of the nursery's group
             failure = error
+        await client.link.close()
         nursery.cancel_scope.cancel()
     if failure is not None:
         raise failure

@@ -21,7 +21,7 @@ from trio_websocket import (
     ConnectionRejected,
     HandshakeError,
     WebSocketConnection,
-    open_websocket,
+    wrap_client_stream,
 )
 
 from api.client_errors import (
@@ -69,6 +69,12 @@ class Endpoint:
         use_tls = parts.scheme in {"https", "wss"}
         return cls(parts.hostname, parts.port or (443 if use_tls else 80), use_tls)
 
+    @property
+    def host_header(self) -> str:
+        """The value of the Host header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
 
 @define(eq=False)
 class Answer:
@@ -101,6 +107,8 @@ class Link:
     _socket: WebSocketConnection | None = field(init=False, default=None)
     _connected: trio.Event = field(init=False, factory=trio.Event)
     _attempted: trio.Event = field(init=False, factory=trio.Event)
+    _closing: trio.Event = field(init=False, factory=trio.Event)
+    _closed: trio.Event = field(init=False, factory=trio.Event)
     _answers: dict[int, Answer] = field(init=False, factory=dict)
     _room: trio.Semaphore = field(init=False, factory=lambda: trio.Semaphore(POSTS_PENDING_MAX))
     _feeds: list[tuple[Feed, Answer]] = field(init=False, factory=list)
@@ -167,33 +175,48 @@ class Link:
     # -- the connection ------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Connect, and connect again, until cancelled."""
+        """Connect, and connect again, until ``close`` or cancelled."""
         shortest, longest = BACKOFF_SECONDS
         wait = shortest
-        while True:
+        while not self._closing.is_set():
             try:
-                async with self._open_socket() as socket:
-                    wait = shortest
-                    self.last_failure = await self._serve(socket)
-            except (HandshakeError, ConnectionClosed, OSError) as error:
-                self.last_failure = _describe(error)
+                await self._use_one_connection()
+                wait = shortest
+            except* (HandshakeError, ConnectionClosed, trio.TooSlowError, OSError) as errors:
+                self.last_failure = _describe(_first(errors))
             self._attempted.set()
-            await trio.sleep(wait * random.uniform(0.5, 1.0))
+            with trio.move_on_after(wait * random.uniform(0.5, 1.0)):
+                await self._closing.wait()
             wait = min(wait * 2, longest)
+        self._closed.set()
 
-    @asynccontextmanager
-    async def _open_socket(self) -> AsyncIterator[WebSocketConnection]:
-        endpoint = self.endpoint
-        async with open_websocket(
-            endpoint.host,
-            endpoint.port,
-            "/ws",
-            use_ssl=endpoint.use_tls,
-            max_message_size=FRAME_BYTES_MAX,
-            connect_timeout=CONNECT_SECONDS_MAX,
-            disconnect_timeout=DISCONNECT_SECONDS_MAX,
-        ) as socket:
-            yield socket
+    async def close(self) -> None:
+        """Say goodbye to the exchange, and let ``run`` end; cancel it if this takes too long."""
+        self._closing.set()
+        if self._socket is None:
+            return
+        with trio.move_on_after(2 * DISCONNECT_SECONDS_MAX):
+            await self._closed.wait()
+
+    async def _use_one_connection(self) -> None:
+        """Connect and use the connection until it breaks; leave no socket behind."""
+        async with trio.open_nursery() as nursery:
+            with trio.fail_after(CONNECT_SECONDS_MAX):
+                stream = await _open_stream(self.endpoint)
+            # Ours to close: when the peer closes first, the WebSocket's own closing forgets it.
+            async with stream:
+                with trio.fail_after(CONNECT_SECONDS_MAX):
+                    socket = await wrap_client_stream(
+                        nursery,
+                        stream,
+                        self.endpoint.host_header,
+                        "/ws",
+                        max_message_size=FRAME_BYTES_MAX,
+                    )
+                self.last_failure = await self._serve(socket)
+                with trio.move_on_after(DISCONNECT_SECONDS_MAX):
+                    await socket.aclose()
+            nursery.cancel_scope.cancel()
 
     async def _serve(self, socket: WebSocketConnection) -> str:
         """Use a connection until it breaks; return why it did."""
@@ -201,7 +224,9 @@ class Link:
             self._socket = socket
             self._connected.set()
             self._attempted.set()
+            reason = "closed by us"
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._cancel_when_closing, nursery.cancel_scope)
                 nursery.start_soon(_keep_alive, socket)
                 nursery.start_soon(self._subscribe_again, socket, list(self._feeds))
                 reason = await self._receive(socket)
@@ -209,6 +234,10 @@ class Link:
             return reason
         finally:
             self._disconnected()
+
+    async def _cancel_when_closing(self, scope: trio.CancelScope) -> None:
+        await self._closing.wait()
+        scope.cancel()
 
     async def _subscribe_again(
         self, socket: WebSocketConnection, entries: list[tuple[Feed, Answer]]
@@ -313,6 +342,16 @@ class Link:
             await _send(self._socket, request)
 
 
+async def _open_stream(
+    endpoint: Endpoint,
+) -> trio.SocketStream | trio.SSLStream[trio.SocketStream]:
+    if endpoint.use_tls:
+        return await trio.open_ssl_over_tcp_stream(
+            endpoint.host, endpoint.port, https_compatible=True
+        )
+    return await trio.open_tcp_stream(endpoint.host, endpoint.port)
+
+
 async def _send(socket: WebSocketConnection, request: Mapping[str, Any]) -> None:
     await socket.send_message(msgspec.json.encode(request).decode())
 
@@ -338,6 +377,13 @@ def _json_within(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def _describe(error: BaseException) -> str:
     """Say in a few words why there is no connection."""
     match error:
@@ -346,7 +392,7 @@ def _describe(error: BaseException) -> str:
             return f"the connection broke (code {code})"
         case ConnectionRejected(status_code=code):
             return f"no WebSocket there (HTTP status {code})"
-        case HandshakeError() if error.__cause__ is not None:
-            return str(error.__cause__)
+        case trio.TooSlowError():
+            return f"no connection within {CONNECT_SECONDS_MAX:.0f} s"
         case _:
             return str(error) or type(error).__name__

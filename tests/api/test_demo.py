@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import trio
 
 from actors.bots import BotError
 from api.config import load_config
@@ -23,6 +24,7 @@ ACTION = {
 
 
 async def nowhere(_body: Any) -> bytes:
+    await trio.lowlevel.checkpoint()
     raise AssertionError("nothing should be sent")
 
 
@@ -65,6 +67,7 @@ async def test_oracle_prices_are_read_from_the_contexts_of_the_markets() -> None
     """By asset id, in units of 1e-8 USD."""
 
     async def info(body: bytes) -> bytes:
+        await trio.lowlevel.checkpoint()
         assert msgspec.json.decode(body) == {"type": "metaAndAssetCtxs"}
         return b'[{"universe":[]},[{"oraclePx":"65000.0","x":1},{"oraclePx":"18.4","midPx":null}]]'
 
@@ -76,6 +79,7 @@ async def test_contexts_that_are_none_are_an_operating_error(answer: bytes) -> N
     """The bots pause for it instead of crashing."""
 
     async def info(_body: bytes) -> bytes:
+        await trio.lowlevel.checkpoint()
         return answer
 
     with pytest.raises(BotError, match="not the contexts"):
