@@ -142,22 +142,11 @@ def _merged(records: list[Fill], instruments: Sequence[Instrument]) -> FillShape
     instrument = instruments[first.asset]
     lots = sum(record.lots for record in records)
     notional = sum(record.lots * record.price for record in records)
-    whole = Fill(
-        first.account,
-        first.asset,
-        first.oid,
-        first.tid,
-        first.cloid,
-        first.is_buy,
-        first.crossed,
-        first.price,
-        lots,
-        first.start_position,
-        sum(record.closed_pnl for record in records),
-        sum(record.fee for record in records),
-        first.time_ms,
-        first.height,
-        first.index,
+    whole = replace(
+        first,
+        lots=lots,
+        closed_pnl=sum(record.closed_pnl for record in records),
+        fee=sum(record.fee for record in records),
     )
     scale = 10 ** (AVERAGE_PRICE_DECIMALS - instrument.price_decimals)
     average = format_decimal(round_half_up(notional * scale, lots), AVERAGE_PRICE_DECIMALS)

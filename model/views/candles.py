@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Final
 
+from msgspec.structs import replace
+
 from model.ids import AssetId
 from model.views.records import Candle, TradeRecord
 
@@ -123,18 +125,7 @@ class CandleFold:
             return None
         open_ms = interval_start(self.interval, time_ms)
         self._end_ms = interval_end(self.interval, open_ms)
-        self.forming = Candle(
-            part.asset,
-            self.interval,
-            open_ms,
-            part.open,
-            part.high,
-            part.low,
-            part.close,
-            part.lots,
-            part.notional,
-            part.count,
-        )
+        self.forming = replace(part, interval=self.interval, open_ms=open_ms)
         return forming
 
     def close(self, time_ms: int) -> Candle | None:

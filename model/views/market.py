@@ -12,12 +12,21 @@ from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from model.events import Event, Leg, OracleMoved, Traded
 from model.instruments import round_to_grid
 from model.state import MarketState
 from model.units import USD
-from model.views.candles import DAY_MS, INTERVALS, MINUTE_MS, CandleFold, candle_of, interval_start
+from model.views.candles import (
+    DAY_MS,
+    INTERVALS,
+    MINUTE_MS,
+    CandleFold,
+    candle_of,
+    interval_start,
+    merged,
+)
 from model.views.depth import BookSide, BookView, Changes
 from model.views.records import Candle, Moment, TradeRecord, trade_from
 
@@ -94,21 +103,10 @@ class DayVolume:
         """Take in what was traded at one moment."""
         minutes = self._minutes
         minute = interval_start("1m", time_ms)
-        if not minutes or minutes[-1].open_ms != minute:
-            minutes.append(Candle(part.asset, "1m", minute, 0, 0, 0, 0, 0, 0, 0))
-        last = minutes[-1]
-        minutes[-1] = Candle(
-            part.asset,
-            "1m",
-            minute,
-            last.open or part.open,
-            max(last.high, part.high),
-            part.low,
-            part.close,
-            last.lots + part.lots,
-            last.notional + part.notional,
-            last.count + part.count,
-        )
+        if minutes and minutes[-1].open_ms == minute:
+            minutes[-1] = merged(minutes[-1], part)
+        else:
+            minutes.append(replace(part, interval="1m", open_ms=minute))
         self.lots += part.lots
         self.notional += part.notional
         self.expire(time_ms)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from model.commands import Tif
 from model.events import (
@@ -353,7 +354,7 @@ class OpenOrders:
         order = self._orders.get(leg.oid)
         if order is None:
             return None
-        left = with_remaining(order, order.remaining - lots)
+        left = replace(order, remaining=order.remaining - lots)
         if left.remaining == 0:
             del self._orders[leg.oid]
             return order_record(left, FILLED, time_ms)
@@ -364,7 +365,7 @@ class OpenOrders:
         order = self._orders.pop(event.oid, None)
         if order is None:
             return None
-        left = with_remaining(order, event.remaining)
+        left = replace(order, remaining=event.remaining)
         return order_record(left, CANCEL_STATUS[event.reason], time_ms)
 
     def _refused(self, event: OrderRefused, time_ms: int) -> OrderRecord | None:
@@ -383,23 +384,6 @@ def _by_id(order: RestingOrder) -> OrderId:
 def is_immediate(tif: Tif) -> bool:
     """Tell whether an order of that time in force never rests."""
     return tif is Tif.IOC or tif is Tif.FRONTEND_MARKET
-
-
-def with_remaining(order: RestingOrder, remaining: int) -> RestingOrder:
-    """Return an order with another unfilled size."""
-    return RestingOrder(
-        order.asset,
-        order.account,
-        order.oid,
-        order.is_buy,
-        order.price,
-        order.lots,
-        remaining,
-        order.tif,
-        order.reduce_only,
-        order.cloid,
-        order.placed_ms,
-    )
 
 
 def order_record(order: RestingOrder, status: str, status_ms: int) -> OrderRecord:
