@@ -89,7 +89,7 @@ class AccountView:
         self._agents = {agent.name: agent for agent in state.agents}
         self._positions: dict[AssetId, Position] = {}
         for held in state.positions:
-            position = self.position(held.asset)
+            position = self._touch(held.asset)
             position.size, position.entry_notional = held.size, held.entry_notional
             position.leverage = held.leverage
         for order in state.orders:
@@ -110,7 +110,7 @@ class AccountView:
             case Credited() | UsdSent():
                 return self._move_money(event, at)
             case LeverageUpdated() if event.account == self.address:
-                self.position(event.asset).leverage = event.leverage
+                self._touch(event.asset).leverage = event.leverage
                 return AccountChanges(state=True)
             case AgentApproved() if event.account == self.address:
                 self._approve(event, at.time_ms)
@@ -122,10 +122,7 @@ class AccountView:
     def position(self, asset: AssetId) -> Position:
         """Return the position in a market, flat at the default leverage if never touched."""
         position = self._positions.get(asset)
-        if position is None:
-            position = Position(self._instruments[asset].default_leverage)
-            self._positions[asset] = position
-        return position
+        return Position(self._instruments[asset].default_leverage) if position is None else position
 
     def positions(self) -> Iterator[tuple[AssetId, Position]]:
         """Iterate over the markets that the account ever touched, by asset id."""
@@ -153,6 +150,9 @@ class AccountView:
             self.agents(time_ms),
         )
 
+    def _touch(self, asset: AssetId) -> Position:
+        return self._positions.setdefault(asset, self.position(asset))
+
     def _trade(self, event: Traded, at: Moment) -> AccountChanges:
         is_taker = event.taker.account == self.address
         if not is_taker and event.maker.account != self.address:
@@ -166,7 +166,7 @@ class AccountView:
     def _settle(self, event: Traded, leg: Leg, *, is_buy: bool) -> None:
         signed_lots = event.lots if is_buy else -event.lots
         cost = signed_lots * event.price
-        self.position(event.asset).trade(signed_lots, event.price)
+        self._touch(event.asset).trade(signed_lots, event.price)
         self.cash -= cost + leg.fee
         self.volume += abs(cost)
         order = self.open_orders.get(leg.oid)
@@ -200,7 +200,7 @@ class AccountView:
 
     def _rest(self, asset: AssetId, is_buy: bool, lots: int, *, reduce_only: bool) -> None:
         """Add to the lots that rest in a market; reduce-only orders demand nothing."""
-        position = self.position(asset)
+        position = self._touch(asset)
         if reduce_only:
             return
         if is_buy:

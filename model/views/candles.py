@@ -105,13 +105,15 @@ class CandleFold:
     """The forming candle of one market and interval.
 
     ``forming`` is None until something was traded. Intervals without trades have no candle.
+    ``latest`` is the forming candle or, where there is none, the one that was closed last.
     """
 
-    __slots__ = ("_end_ms", "forming", "interval")
+    __slots__ = ("_end_ms", "forming", "interval", "latest")
 
     def __init__(self, interval: str, forming: Candle | None = None) -> None:
         self.interval = interval
         self.forming = forming
+        self.latest = forming
         self._end_ms = interval_end(interval, forming.open_ms) if forming else 0
 
     def add(self, part: Candle, time_ms: int) -> Candle | None:
@@ -121,11 +123,11 @@ class CandleFold:
         """
         forming = self.forming
         if forming is not None and time_ms < self._end_ms:
-            self.forming = merged(forming, part)
+            self.forming = self.latest = merged(forming, part)
             return None
         open_ms = interval_start(self.interval, time_ms)
         self._end_ms = interval_end(self.interval, open_ms)
-        self.forming = replace(part, interval=self.interval, open_ms=open_ms)
+        self.forming = self.latest = replace(part, interval=self.interval, open_ms=open_ms)
         return forming
 
     def close(self, time_ms: int) -> Candle | None:

@@ -172,8 +172,11 @@ class MarketView:
         return tuple(candle for candle in closed if candle is not None)
 
     def forming(self, interval: str) -> Candle | None:
-        """Return the unfinished candle of an interval, None if nothing was traded in it."""
-        return self.candles[interval].forming
+        """Return the forming candle of an interval, or the last one if nothing was traded since.
+
+        So the last state of a candle can still be shown after its end. None if there never was one.
+        """
+        return self.candles[interval].latest
 
     def twice_mid(self) -> int | None:
         """Return best bid plus best ask, None where a side is empty."""

@@ -1,6 +1,8 @@
 """The depth view follows a book by level and tells cheaply what changed."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from model.commands import Tif
 from model.events import CancelReason, Event, Leg, OrderCanceled, OrderPlaced, Traded
@@ -159,3 +161,30 @@ def test_aggregation_stops_at_twenty_buckets() -> None:
 
     assert len(below) == 20
     assert {level.count for level in below[1:]} == {10}
+
+
+@given(
+    prices=st.lists(st.integers(1, 2_000_000), min_size=1, max_size=60),
+    figures=st.integers(2, 5),
+    mantissa=st.sampled_from([1, 2, 5]),
+)
+def test_buckets_lose_nothing_and_flatter_nobody(
+    prices: list[int], figures: int, mantissa: int
+) -> None:
+    """Each bucket holds exactly the orders that it is the next worse round price of."""
+    mantissa = mantissa if figures == 5 else 1
+    book = book_of([(price, 1) for price in prices], [(price, 1) for price in prices])
+
+    bids, asks = book.aggregated(figures, mantissa, count=len(prices))
+
+    for buckets, is_bid in ((bids, True), (asks, False)):
+        shown = [level.price for level in buckets]
+        assert shown == sorted(set(shown), reverse=is_bid)
+        assert sum(level.count for level in buckets) == len(prices)
+        left = sorted(prices, reverse=is_bid)
+        for bucket in buckets:
+            held, left = left[: bucket.count], left[bucket.count :]
+            assert all(bucket.price <= p if is_bid else bucket.price >= p for p in held)
+            assert all(
+                abs(bucket.price - p) < mantissa * 10 ** max(0, len(str(p)) - figures) for p in held
+            )

@@ -75,7 +75,8 @@ def test_block_after_the_minute_closes_its_candle() -> None:
     assert [candle.interval for candle in changes.closed] == ["1m"]
     assert changes.oracle
     assert view.mark == 651_000
-    assert view.forming("1m") is None
+    last = view.forming("1m")
+    assert last == changes.closed[0]
 
 
 def test_volume_leaves_after_a_day_and_its_price_becomes_the_previous_one() -> None:
