@@ -133,6 +133,28 @@ FIXED_ANSWERS: Final[dict[str, bytes]] = {
     "delegatorRewards": _EMPTY_LIST,
     "delegatorHistory": _EMPTY_LIST,
     "maxBuilderFee": b"0",
+    "perpDexLimits": _NULL,
+    "legalCheck": encode({"acceptedTerms": True, "userAllowed": True, "restrictions": "n"}),
+    "delegatorSummary": encode(
+        {
+            "delegated": ZERO,
+            "undelegated": ZERO,
+            "totalPendingWithdrawal": ZERO,
+            "nPendingWithdrawals": 0,
+        }
+    ),
+    "referral": encode(
+        {
+            "referredBy": None,
+            "cumVlm": ZERO,
+            "unclaimedRewards": ZERO,
+            "claimedRewards": ZERO,
+            "builderRewards": ZERO,
+            "referrerState": {"stage": "needToTrade", "data": {"required": "10000.0"}},
+            "rewardHistory": [],
+            "tokenToState": [],
+        }
+    ),
 }
 """Answers of the info types that ask for what this exchange does not have: spot, funding, vaults,
 staking.
