@@ -185,7 +185,11 @@ class ActorRun(ScopedRun):
         began = clock()
         mailbox.high_water = max(mailbox.high_water, len(mailbox.user))
         batch: list[Envelope] = []
-        while mailbox.user and len(batch) < actor.batch_max:
+        limit = actor.batch_max
+        if mailbox.singly:
+            mailbox.singly -= 1
+            limit = 1
+        while mailbox.user and len(batch) < limit:
             envelope = mailbox.take()
             if envelope.expired(began):
                 mailbox.expired += 1
@@ -254,13 +258,14 @@ class ActorRun(ScopedRun):
     def _settle(self, exit: Exit) -> None:
         """Send what is in hand where its type says, before anybody waits for a clean-up."""
         self._drop_timers()
-        for envelope in reversed(self._envelopes_in_hand()):
-            self._settle_one(envelope, exit)
+        in_hand = self._envelopes_in_hand()
+        for envelope in reversed(in_hand):
+            self._settle_one(envelope, exit, alone=len(in_hand) == 1)
         self.in_hand = None
         if exit.kind is ExitKind.ABNORMAL:
             self._fail_kept(exit)
 
-    def _settle_one(self, envelope: Envelope, exit: Exit) -> None:
+    def _settle_one(self, envelope: Envelope, exit: Exit, *, alone: bool) -> None:
         mailbox, reply = self.cell.mailbox, envelope.reply
         elsewhere = reply is not None and reply.carrier not in (envelope, None)
         answered = reply is not None and (reply.done or reply.abandoned)
@@ -271,10 +276,12 @@ class ActorRun(ScopedRun):
                 self._fail(reply, exit)
             return
         policy = in_hand_policy(envelope.message)
-        if crashed and envelope.attempt >= ATTEMPTS_MAX:
+        if crashed and alone and envelope.attempt >= ATTEMPTS_MAX:
             self._lose(envelope, DeadReason.POISON, exit)
         elif policy is InHand.REDELIVER:
-            self._put_back(envelope, counted=crashed)
+            self._put_back(envelope, counted=crashed and alone)
+            if crashed and not alone:
+                self.cell.mailbox.singly += 1
         elif policy is InHand.DROP:
             mailbox.dropped += 1
             self._fail(reply, exit)

@@ -95,6 +95,8 @@ class Mailbox:
         fast_limit: a sender may append while the lane is shorter than this; 0 when every message
             needs `offer` (closed, or conflating).
         room: where senders wait for room; None until one does.
+        singly: how many messages at the front are to be taken in hand alone, because they were in
+            a batch that crashed and the guilty one is to be found.
         waker: called once by the next sender; set by whoever sleeps until there is mail.
     """
 
@@ -113,6 +115,7 @@ class Mailbox:
         "late_replies",
         "refused",
         "room",
+        "singly",
         "spec",
         "user",
         "waker",
@@ -125,7 +128,7 @@ class Mailbox:
         self.room: ParkingLot | None = None
         self.accepted = self.handled = self.refused = 0
         self.conflated = self.dropped = self.expired = self.dead = 0
-        self.late_replies = self.high_water = 0
+        self.late_replies = self.high_water = self.singly = 0
         self.closed = False
         self.configure(spec)
 

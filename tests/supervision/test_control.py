@@ -1,0 +1,111 @@
+"""Changing a running supervisor."""
+
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from supervision import (
+    Actor,
+    AlreadyPresent,
+    AlreadyStarted,
+    ChildCounts,
+    ChildSpec,
+    ControlError,
+    Delivery,
+    InitFailed,
+    NotFound,
+    Restart,
+    State,
+    StillRunning,
+    SupervisorSpec,
+    open_system,
+)
+
+
+class Echo(Actor):
+    """Answers."""
+
+    async def handle(self, message: Any) -> Any:
+        return message
+
+
+class Broken(Actor):
+    """Never starts."""
+
+    async def init(self) -> None:
+        raise ValueError("broken")
+
+
+async def test_child_can_be_added(autojump_clock: MockClock) -> None:
+    """A new child is ready when the call returns, and the last in the order."""
+    async with open_system(SupervisorSpec([ChildSpec("a", Echo)])) as system:
+        root = system.supervisor()
+        address = await root.start_child(ChildSpec("b", Echo))
+
+        assert await address.ask(1) == 1
+        assert [row.id for row in root.which_children()] == ["a", "b"]
+        with pytest.raises(AlreadyStarted):
+            await root.start_child(ChildSpec("b", Echo))
+
+
+async def test_child_that_does_not_start_is_not_kept(autojump_clock: MockClock) -> None:
+    """The caller gets the cause, and the supervisor is as before."""
+    async with open_system(SupervisorSpec([ChildSpec("a", Echo)])) as system:
+        root = system.supervisor()
+        with pytest.raises(InitFailed) as caught:
+            await root.start_child(ChildSpec("b", Broken))
+
+        assert isinstance(caught.value.__cause__, ValueError)
+        assert root.count_children() == ChildCounts(specs=1, active=1, supervisors=0, workers=1)
+
+
+async def test_life_of_a_child_under_control(autojump_clock: MockClock) -> None:
+    """Terminate keeps the specification, restart uses it, delete forgets it."""
+    async with open_system(SupervisorSpec([ChildSpec("a", Echo)])) as system:
+        root, a = system.supervisor(), system.address("a")
+        with pytest.raises(StillRunning):
+            await root.restart_child("a")
+        with pytest.raises(StillRunning):
+            await root.delete_child("a")
+
+        await root.terminate_child("a")
+        assert a.state is State.STOPPED
+        assert a.tell("x") is Delivery.STOPPED
+        with pytest.raises(AlreadyPresent):
+            await root.start_child(ChildSpec("a", Echo))
+
+        await root.restart_child("a")
+        assert await a.ask("x") == "x"
+        assert root.get_childspec("a").restart is Restart.PERMANENT
+
+        await root.terminate_child("a")
+        await root.delete_child("a")
+        with pytest.raises(NotFound):
+            await root.restart_child("a")
+
+
+async def test_terminated_temporary_child_is_forgotten(autojump_clock: MockClock) -> None:
+    """A temporary child leaves nothing behind."""
+    spec = SupervisorSpec([ChildSpec("t", Echo, restart=Restart.TEMPORARY)])
+    async with open_system(spec) as system:
+        await system.supervisor().terminate_child("t")
+
+        assert system.supervisor().which_children() == []
+
+
+async def test_change_that_comes_too_late_is_refused(autojump_clock: MockClock) -> None:
+    """A supervisor that is stopping starts nothing, and says so."""
+
+    class Slow(Echo):
+        async def on_stop(self, exit: object) -> None:
+            await trio.sleep(1)
+
+    async with open_system(SupervisorSpec([ChildSpec("a", Slow)])) as system:
+        root = system.supervisor()
+        system.stop()
+        await wait_all_tasks_blocked()
+
+        with pytest.raises(ControlError):
+            await root.start_child(ChildSpec("b", Echo))
