@@ -42,6 +42,8 @@ from model.blocks import GENESIS_DIGEST, Block, block_digest, decode_entries
 APPLICATION_ID: Final = 0x5A_41_52_41
 SCHEMA_VERSION: Final = 1
 
+PAGE_BYTES: Final = 4096
+
 ROWS_PER_READ: Final = 256
 """Rows taken in one query.
 
@@ -132,6 +134,8 @@ def connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 Connect = Callable[[Path, str], sqlite3.Connection]
+Progress = Callable[[int, int], None]
+"""Told now and then: blocks that are done, blocks that there are."""
 
 
 class JournalReader:
@@ -263,8 +267,17 @@ class Journal:
         self._failure: JournalError | None = None
 
     @classmethod
-    def open(cls, path: Path, *, connect: Connect = connect) -> Journal:
-        """Lock a data directory and open its journal; make both where they are not there.
+    def open(
+        cls,
+        path: Path,
+        *,
+        check_after: int = 0,
+        progress: Progress | None = None,
+        connect: Connect = connect,
+    ) -> Journal:
+        """Lock a data directory, mend its journal and open it; make both where they are not there.
+
+        Every block above ``check_after`` is read and proven first.
 
         Raises:
             DataDirectoryInUseError: another process, or another journal of this one, has it.
@@ -272,12 +285,15 @@ class Journal:
             BrokenJournalError: it is damaged where it may not be cut.
             JournalDiskError, JournalFullError: the disk refuses.
         """
+        from actors.mending import mend  # mending reads journals, and this one is mended first
+
         directory = DataDirectory(path)
         lock = DirectoryLock.acquire(directory)
         try:
-            connection = _open_for_writing(directory, connect)
+            reports = mend(directory, check_after=check_after, progress=progress)
+            connection = open_for_writing(directory.journal, connect)
             try:
-                return cls(directory, lock, connection)
+                return cls(directory, lock, connection, reports)
             except BaseException:
                 connection.close()
                 raise
@@ -449,17 +465,26 @@ def translated(error: sqlite3.Error, *, height: int) -> JournalError:
     return BrokenJournalError(height, f"{error} ({name or 'no code'})")
 
 
-def _open_for_writing(directory: DataDirectory, connect: Connect) -> sqlite3.Connection:
-    is_new = not directory.journal.exists()
-    connection = connect(directory.journal, "rwc")
+def open_for_writing(path: Path, connect: Connect = connect) -> sqlite3.Connection:
+    """Open a journal's file; lay it out if it is new.
+
+    Raises:
+        JournalFormatError: it is something else.
+        sqlite3.Error: see ``translated``.
+    """
+    is_new = not path.exists()
+    connection = connect(path, "rwc")
     try:
         if _is_blank(connection):
             _create(connection)
         check_format(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")
+        # An empty log to start with: frames that a crash left behind cannot be mistaken for new
+        # ones.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         if is_new:
-            sync_directory(directory.path)
+            sync_directory(path.parent)
     except BaseException:
         connection.close()
         raise
@@ -474,6 +499,7 @@ def _is_blank(connection: sqlite3.Connection) -> bool:
 
 def _create(connection: sqlite3.Connection) -> None:
     """Lay out an empty file in one transaction: it is no journal yet or a whole one."""
+    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     connection.execute("PRAGMA auto_vacuum = NONE")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")

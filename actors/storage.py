@@ -107,15 +107,16 @@ class ReplayMismatchError(StorageError):
 
 @frozen
 class TailCut:
-    """The journal was cut after block ``height``: only damage stood behind it.
+    """The journal ends at block ``height`` now: there was only damage behind it.
 
-    ``bytes`` were taken out; they are kept in the file ``kept``.
+    ``bytes`` were taken out. ``kept`` is the damaged file, put aside; there is none for a commit
+    that the process did not live to finish.
     """
 
     height: int
     reason: str
     bytes: int
-    kept: Path
+    kept: Path | None
 
 
 @frozen
@@ -125,7 +126,7 @@ class BlocksRescued:
     first: int
     last: int
     reason: str
-    kept: Path
+    kept: Path | None
 
 
 @frozen
