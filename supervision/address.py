@@ -122,7 +122,8 @@ class Address:
         if cell.state is State.BACKOFF:
             raise Restarting(cell.path, cell.retry_at)
         services = cell.services
-        envelope = Envelope(message, Reply(cell, then=then), services.clock())
+        reply = Reply(cell, then=then)
+        envelope = reply.carrier = Envelope(message, reply, services.clock())
         run = current_run.get()
         if run is not None:
             envelope.sender = run.path

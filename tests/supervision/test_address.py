@@ -166,8 +166,8 @@ async def test_deadline_travels(autojump_clock: MockClock) -> None:
     """The handler sees the deadline of the caller's scopes."""
     async with open_system(tree("a")) as system:
         a = system.address("a")
-        with trio.fail_at(7):
-            assert await a.ask("deadline") == 7
+        with trio.fail_after(7) as scope:
+            assert await a.ask("deadline") == scope.deadline
         assert await a.ask("deadline") == float("inf")
 
 
@@ -361,3 +361,19 @@ async def test_addresses_exist_before_the_tree(autojump_clock: MockClock) -> Non
     async with open_system(tree("a"), registry=registry) as system:
         assert early == system.address("a")
         assert await early.ask(1) == 1
+
+
+async def test_ask_without_waiting_is_answered_by_a_call(autojump_clock: MockClock) -> None:
+    """The callback gets the answer or the error, once; its own mistakes harm nobody."""
+    async with open_system(tree("a")) as system:
+        a = system.address("a")
+        replies: list[Reply] = []
+        for message in ("fine", "crash", "after"):
+            a.ask_nowait(message, replies.append)
+        a.ask_nowait("broken callback", lambda reply: [][1])
+
+        assert await a.ask("last") == "last"
+        assert [reply.error is None for reply in replies] == [True, False, True]
+        assert (replies[0].value, replies[2].value) == ("fine", "after")
+        assert isinstance(replies[1].error, ServerDied)
+        assert a.generation == 2

@@ -416,7 +416,9 @@ async def test_plain_task_is_asked_before_it_is_cancelled(autojump_clock: MockCl
 async def test_task_that_never_says_ready_did_not_start(autojump_clock: MockClock) -> None:
     """A task that returns without having reported its start is an init failure."""
 
-    async def forgetful(task_status: trio.TaskStatus[None]) -> None:
+    async def forgetful(  # noqa: ASYNC128  # that is the point
+        task_status: trio.TaskStatus[None],
+    ) -> None:
         await trio.lowlevel.checkpoint()
 
     with pytest.raises(InitFailed):
