@@ -1,10 +1,13 @@
-"""Account actors: one for each account that somebody is interested in, owner of its view and its order entry.
+"""Account actors: one for each account that somebody is interested in, owner of its view and its
+order entry.
 
-All actions of an account pass through its actor on their way to the sequencer, so that one account cannot crowd out
-the others beyond its own bound, and each is sequenced in the order in which it arrived. The actor does not wait for
-the outcome: the caller's reply cell travels on with the command.
+All actions of an account pass through its actor on their way to the sequencer, so that one account
+cannot crowd out the others beyond its own bound, and each is sequenced in the order in which it
+arrived. The actor does not wait for the outcome: the caller's reply cell travels on with the
+command.
 
-An account without subscribers and without messages is passivated after a while and activated by the next message.
+An account without subscribers and without messages is passivated after a while and activated by the
+next message.
 """
 
 from __future__ import annotations
@@ -31,7 +34,9 @@ from supervision import Actor, Envelope
 from supervision import Address as ActorAddress
 
 STATE_SECONDS: Final = 1.0
-"""Shortest time between two frames of an account's positions and balances, which move with every mark price."""
+"""Shortest time between two frames of an account's positions and balances, which move with every
+mark price.
+"""
 
 _FILLS: Final = (
     Channel("userFills"),
@@ -47,7 +52,9 @@ class AccountFrames(Protocol):
         ...
 
     def user_events(self, fills: Sequence[Fill], canceled: Sequence[OrderRecord]) -> list[Frame]:
-        """Encode fills, and cancels that the user did not ask for; a frame for each kind that there is."""
+        """Encode fills, and cancels that the user did not ask for; a frame for each kind that there
+        is.
+        """
         ...
 
     def user_fills(
@@ -160,7 +167,7 @@ class Account(Actor):
         if reply is not None and not self.source.forward(command, reply):
             reply.fail(OverloadedError("the exchange has more orders waiting than it takes"))
 
-    # -- parts of blocks ---------------------------------------------------------------------------------------
+    # -- parts of blocks
 
     def _apply(self, part: BlockPart) -> None:
         if part.height <= self._height:
@@ -176,7 +183,7 @@ class Account(Actor):
                 self._state.change()
         self._height = part.height
 
-    # -- publication -------------------------------------------------------------------------------------------
+    # -- publication
 
     def _publish(self) -> None:
         orders, self._orders = self._orders, []
@@ -218,7 +225,7 @@ class Account(Actor):
         if any(channels.of_kind(kind) for kind in _MOVES_WITH_MARKS):
             self.context.set_timer("publish", STATE_SECONDS, None)
 
-    # -- subscribers -------------------------------------------------------------------------------------------
+    # -- subscribers
 
     def _send_snapshot(self, channel: Channel, subscription: Any) -> None:
         match channel.kind:

@@ -1,4 +1,6 @@
-"""The chain on disk: journal, snapshots and recovery of one data directory, as the sequencer sees them."""
+"""The chain on disk: journal, snapshots and recovery of one data directory, as the sequencer sees
+them.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Channels: what can be subscribed to, and who has.
 
-The table of subscribers belongs to the program, not to the actor that publishes: a market that crashes and is rebuilt
-finds its subscribers where it left them, greets them with a new epoch and a snapshot, and goes on.
+The table of subscribers belongs to the program, not to the actor that publishes: a market that
+crashes and is rebuilt finds its subscribers where it left them, greets them with a new epoch and a
+snapshot, and goes on.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ class Channel:
 
 @frozen
 class Subscribe:
-    """Ask a publisher to send a channel's frames from now on, beginning with a snapshot if the channel has one."""
+    """Ask a publisher to send a channel's frames from now on, beginning with a snapshot if the
+    channel has one.
+    """
 
     channel: Channel
     subscription: Subscription
@@ -62,7 +65,9 @@ class Unsubscribe:
 
 @define(eq=False)
 class Channels:
-    """The subscribers of one subject, by channel. ``epoch`` counts the incarnations of its publisher."""
+    """The subscribers of one subject, by channel. ``epoch`` counts the incarnations of its
+    publisher.
+    """
 
     epoch: int = 0
     _subscribers: dict[Channel, dict[Subscription, None]] = field(init=False, factory=dict)

@@ -1,13 +1,12 @@
 """What can go wrong out there.
 
-ActorsError
-├── SourceError                  a command or a read could not be served
-│   ├── OverloadedError          the mailbox is full; nothing was done
-│   ├── UnavailableError         the state is being rebuilt; nothing was done
-│   ├── CommandCrashedError      the machine broke on this command; it was undone and is in no block
-│   └── CommitFailedError        the disk failed; whether the command is durable is not known
-├── LostPartError                a view missed a part of a block; it must start again from the source
-└── StorageError                 the data directory (see storage)
+ActorsError ├── SourceError                  a command or a read could not be served │   ├──
+OverloadedError          the mailbox is full; nothing was done │   ├── UnavailableError         the
+state is being rebuilt; nothing was done │   ├── CommandCrashedError      the machine broke on this
+command; it was undone and is in no block │   └── CommitFailedError        the disk failed; whether
+the command is durable is not known ├── LostPartError                a view missed a part of a
+block; it must start again from the source └── StorageError                 the data directory (see
+storage)
 """
 
 from __future__ import annotations

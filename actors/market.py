@@ -1,11 +1,11 @@
 """Market actors: one for each market, owner of its book view, trades, candles and context.
 
-A market takes the parts of blocks that concern it, and at the end of each batch publishes what changed: trades and
-the best bid and ask at once, the book, candles and context at most every so often. It encodes a frame only where
-somebody subscribed to it, and once for all who did.
+A market takes the parts of blocks that concern it, and at the end of each batch publishes what
+changed: trades and the best bid and ask at once, the book, candles and context at most every so
+often. It encodes a frame only where somebody subscribed to it, and once for all who did.
 
-If it falls, its supervisor builds it anew from the source; its subscribers are in a table that outlives it, and are
-sent a snapshot of everything they follow.
+If it falls, its supervisor builds it anew from the source; its subscribers are in a table that
+outlives it, and are sent a snapshot of everything they follow.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from actors.ticker import Board
 from model.ids import AssetId
 from model.state import MarketState
 from model.views.market import MarketView
-from model.views.records import TradeRecord
+from model.views.records import Candle, TradeRecord
 from supervision import Actor, Envelope
 from supervision import Address as ActorAddress
 
@@ -60,8 +60,8 @@ class MarketFrames(Protocol):
         """Encode the top of the book at an aggregation."""
         ...
 
-    def candle(self, view: MarketView, interval: str) -> Frame | None:
-        """Encode the forming candle of an interval, if there was a trade in it."""
+    def candle(self, candle: Candle) -> Frame:
+        """Encode a candle, forming or closed."""
         ...
 
     def context(self, view: MarketView) -> Frame:
@@ -98,6 +98,7 @@ class Market(Actor):
     _candles: Throttle = Factory(lambda: Throttle(CANDLE_SECONDS))
     _context: Throttle = Factory(lambda: Throttle(CONTEXT_SECONDS))
     _trades: list[TradeRecord] = Factory(list)
+    _closed: list[Candle] = Factory(list)
     _best_changed: bool = field(init=False, default=False)
     _shown: bool = field(init=False, default=True)
 
@@ -129,7 +130,7 @@ class Market(Actor):
                     pass  # the timer: what is due is published below
         self._publish()
 
-    # -- parts of blocks ---------------------------------------------------------------------------------------
+    # -- parts of blocks
 
     def _apply(self, part: BlockPart) -> None:
         if part.height <= self._height:
@@ -140,20 +141,22 @@ class Market(Actor):
         self._height = part.height
         self._trades += changes.trades
         self._best_changed |= changes.book.best
-        if changes.book.top:
+        if changes.book.any:
             self._book.change()
-        if changes.trades or changes.closed:
+        if changes.trades:
             self._candles.change()
+        self._closed += changes.closed
         self._context.change()
         self._shown = False
 
-    # -- publication -------------------------------------------------------------------------------------------
+    # -- publication
 
     def _publish(self) -> None:
         if not self._shown:
             self._shown = True
             self.board.show(self.asset, self.view.context())
         trades, self._trades = self._trades, []
+        closed, self._closed = self._closed, []
         best_changed, self._best_changed = self._best_changed, False
         channels = self.channels
         with Cork() as cork:
@@ -161,6 +164,9 @@ class Market(Actor):
                 cork.publish(subscribers, self.frames.trades(trades))
             if best_changed and (subscribers := channels.of(_BBO)):
                 cork.publish(subscribers, self.frames.bbo(self.view))
+            for candle in closed:
+                if subscribers := channels.of(Channel("candle", interval=candle.interval)):
+                    cork.publish(subscribers, self.frames.candle(candle))
             self._publish_throttled(cork)
         self._set_timer()
 
@@ -173,9 +179,9 @@ class Market(Actor):
         if channels.of_kind("candle") and self._candles.is_due(now):
             for channel in channels.of_kind("candle"):
                 assert channel.interval is not None
-                frame = self.frames.candle(self.view, channel.interval)
-                if frame is not None:
-                    cork.publish(channels.of(channel), frame)
+                forming = self.view.forming(channel.interval)
+                if forming is not None:
+                    cork.publish(channels.of(channel), self.frames.candle(forming))
         if channels.of_kind(_CONTEXT.kind) and self._context.is_due(now):
             cork.publish(channels.of(_CONTEXT), self.frames.context(self.view))
 
@@ -193,7 +199,7 @@ class Market(Actor):
     def _book_frame(self, channel: Channel) -> Frame:
         return self.frames.book(self.view, channel.n_sig_figs, channel.mantissa)
 
-    # -- subscribers -------------------------------------------------------------------------------------------
+    # -- subscribers
 
     def _subscribe(self, channel: Channel, subscription: Any) -> None:
         self.channels.add(channel, subscription)
@@ -217,7 +223,8 @@ class Market(Actor):
                 return self._book_frame(channel)
             case "candle":
                 assert channel.interval is not None
-                return self.frames.candle(self.view, channel.interval)
+                forming = self.view.forming(channel.interval)
+                return None if forming is None else self.frames.candle(forming)
             case "activeAssetCtx":
                 return self.frames.context(self.view)
             case _:

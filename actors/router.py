@@ -1,11 +1,13 @@
 """Takes durable blocks from the source and gives each view the part that concerns it.
 
-A view attaches before it asks the source for its state, so nothing falls between the two: what the router delivers
-meanwhile waits in the view's own mailbox. Each part names the height of the part before it, so a view that lost one
-(its mailbox was full) notices at the next and starts again from the source.
+A view attaches before it asks the source for its state, so nothing falls between the two: what the
+router delivers meanwhile waits in the view's own mailbox. Each part names the height of the part
+before it, so a view that lost one (its mailbox was full) notices at the next and starts again from
+the source.
 
-The router also keeps the directory: who exists and who signs for whom, which the edge needs in order to find the
-actor of a signer. Only the exchange's own state decides; the directory may be a block behind.
+The router also keeps the directory: who exists and who signs for whom, which the edge needs in
+order to find the actor of a signer. Only the exchange's own state decides; the directory may be a
+block behind.
 """
 
 from __future__ import annotations
@@ -104,8 +106,9 @@ class Detach:
 class BlockPart:
     """What one block means to one view.
 
-    ``events`` pairs each event with the index of its command within the block. ``previous`` is the height of the part
-    that was delivered before this one, or of the block at which the view attached.
+    ``events`` pairs each event with the index of its command within the block. ``previous`` is the
+    height of the part that was delivered before this one, or of the block at which the view
+    attached.
     """
 
     height: int
@@ -170,7 +173,8 @@ class Router(Actor):
                         parts[subject].append((index, event))
         for subject, events in parts.items():
             to = attached[subject]
-            # A full mailbox refuses the part; the next one then names a height that the view never saw.
+            # A full mailbox refuses the part; the next one then names a height that the view never
+            # saw.
             to.view.tell(BlockPart(block.height, block.time_ms, to.previous, events))
             to.previous = block.height
         self.directory.height, self.directory.time_ms = block.height, block.time_ms

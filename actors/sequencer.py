@@ -1,21 +1,22 @@
-"""The single writer: decides the order of commands, executes them, makes them durable, and only then tells anybody.
+"""The single writer: orders commands, executes them, makes them durable, and only then tells.
 
 One turn takes whatever is waiting in the mailbox (up to COMMANDS_PER_BLOCK_MAX) as one block:
 
     execute   exchange.apply for each command, in memory
-    commit    the block in one durable transaction, in a worker thread; meanwhile the mailbox fills for the next turn
-    publish   to the router first, then the answers to the callers, so that whoever was answered finds the views told
+    commit    the block in one durable transaction, in a worker thread; meanwhile the mailbox fills
+    publish   to the router, then to the callers: who was answered finds the views told already
 
 Reads are answered between blocks, so they only ever show what is committed.
 
-Three things can fail, and none of them is allowed into the log. A command on which the machine breaks is undone by
-rebuilding the state from the last commit; its sender gets an error and the others of its block are executed again
-without it. A commit that fails has an unknown outcome: its senders are told so, and the state is rebuilt from what the
-disk really holds; blocks found there that were never published are published then. A rebuild that fails is tried
-again after REBUILD_PAUSE_SECONDS, and everything that arrives meanwhile is refused.
+Three things can fail, and none of them is allowed into the log. A command on which the machine
+breaks is undone by rebuilding the state from the last commit; its sender gets an error and the
+others of its block are executed again without it. A commit that fails has an unknown outcome: its
+senders are told so, and the state is rebuilt from what the disk really holds; blocks found there
+that were never published are published then. A rebuild that fails is tried again after
+REBUILD_PAUSE_SECONDS, and everything that arrives meanwhile is refused.
 
-A command that was refused before it used its nonce has changed nothing and is left out of the block, so that nobody
-can fill the journal with junk.
+A command that was refused before it used its nonce has changed nothing and is left out of the
+block, so that nobody can fill the journal with junk.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ REBUILD_PAUSE_SECONDS: Final = 1.0
 """Time between two attempts to rebuild a state that the disk does not give back."""
 
 NEWCOMER_NONCE_WINDOW_MS: Final = 86_400_000
-"""A newcomer whose nonce is further than this from now is not credited: the command would be refused anyway."""
+"""A newcomer with a nonce further than this from now is not credited: it would be refused anyway."""
 
 
 @frozen
@@ -71,7 +72,7 @@ class ChainStore(Protocol):
         ...
 
     async def commit(self, block: Block, body: bytes) -> None:
-        """Make a block durable, or raise having left the store at its last commit (or, after a disk error, not)."""
+        """Make a block durable. After an error it may or may not be."""
         ...
 
     async def blocks(self, after: int) -> Sequence[Block]:
@@ -112,8 +113,8 @@ class SequencerHooks:
     def chain_lost(self, error: BaseException) -> None:
         """A commit or a rebuild failed; the state is being rebuilt."""
 
-    def chain_ready(self, height: int) -> None:
-        """The state stands at a height again."""
+    def chain_ready(self, *, height: int, faucet_credits: int) -> None:
+        """The state stands at a height again, with so many newcomers credited."""
 
 
 @define
@@ -176,7 +177,7 @@ class Sequencer(Actor):
         if waiting:
             await self._run_block(waiting)
 
-    # -- one block ---------------------------------------------------------------------------------------------
+    # -- one block
 
     async def _run_block(self, waiting: list[_Waiting]) -> None:
         started = trio.current_time()
@@ -229,7 +230,7 @@ class Sequencer(Actor):
         return entries, receipts
 
     def _credit_newcomer(self, exchange: Exchange, command: Command, entries: list[Entry]) -> None:
-        """Give a first-time signer its start money, as a command of its own, just before its first action."""
+        """Give a newcomer its start money, as a command of its own, just before its first action."""
         faucet = self.faucet
         if (
             not faucet.usd
@@ -279,7 +280,7 @@ class Sequencer(Actor):
         await self.router.put(BlockCommitted(block))
         self._published = block.height
 
-    # -- the state and its loss --------------------------------------------------------------------------------
+    # -- the state and its loss
 
     def _lose_chain(self, error: BaseException) -> None:
         self._chain = None
@@ -303,7 +304,9 @@ class Sequencer(Actor):
             for block in await self.store.blocks(self._published):
                 await self._publish(block)
         self._chain = chain
-        self.hooks.chain_ready(chain.exchange.height)
+        self.hooks.chain_ready(
+            height=chain.exchange.height, faucet_credits=chain.exchange.faucet_credits
+        )
 
     def _snapshot_if_due(self, commands: int) -> None:
         self._since_snapshot += commands
@@ -311,7 +314,7 @@ class Sequencer(Actor):
             self._since_snapshot = 0
             self.snapshots.tell(SaveSnapshot(snapshot_of(self._chain)))
 
-    # -- reads -------------------------------------------------------------------------------------------------
+    # -- reads
 
     def _read(self, exchange: Exchange, message: object) -> At[Any]:
         match message:
@@ -341,7 +344,9 @@ class SaveSnapshot:
 
 @define
 class SnapshotWriter(Actor):
-    """Writes snapshots beside the order flow. If it is still at one, the next takes the place of any that waits."""
+    """Writes snapshots beside the order flow. If it is still at one, the next takes the place of
+    any that waits.
+    """
 
     store: ChainStore
 

@@ -1,8 +1,9 @@
 """Where a view learns what the chain did: a state at some height, and the blocks after it.
 
-Every view starts in the same way, whether it is its first start, a restart or a recovery: attach to the router, ask
-the source for the state of its subject at height H, then apply what the router delivers after H. This module holds
-the words of that conversation; a source is whoever answers them.
+Every view starts in the same way, whether it is its first start, a restart or a recovery: attach to
+the router, ask the source for the state of its subject at height H, then apply what the router
+delivers after H. This module holds the words of that conversation; a source is whoever answers
+them.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ StateT = TypeVar("StateT")
 
 @frozen
 class Receipt:
-    """What became of one command that is now durable (or was refused before it could change anything).
+    """What became of one command that is now durable (or was refused before it could change
+    anything).
 
-    ``height`` and ``time_ms`` are those of its block; a command that was refused without using its nonce is in no
-    block, and carries the height it would have had.
+    ``height`` and ``time_ms`` are those of its block; a command that was refused without using its
+    nonce is in no block, and carries the height it would have had.
     """
 
     height: int
@@ -48,7 +50,9 @@ class At(Generic[StateT]):
 
 @frozen
 class DirectoryState:
-    """Who exists (markets, accounts, which signer acts for which account), and the fees in parts per million."""
+    """Who exists (markets, accounts, which signer acts for which account), and the fees in parts
+    per million.
+    """
 
     instruments: tuple[Instrument, ...]
     accounts: frozenset[Address]
@@ -59,7 +63,9 @@ class DirectoryState:
 
 @frozen
 class Submit:
-    """Ask the sequencer to order and execute a command; answered with its Receipt once that is durable."""
+    """Ask the sequencer to order and execute a command; answered with its Receipt once that is
+    durable.
+    """
 
     command: Command
 
@@ -109,8 +115,8 @@ class Source(Protocol):
         """Have a command ordered, executed and made durable; return what it did.
 
         Raises:
-            supervision.SupervisionError: the outcome is unknown, or nothing was done (see the subclass).
-            actors.errors.SourceError: nothing was done.
+            supervision.SupervisionError: the outcome is unknown, or nothing was done (see the
+            subclass). actors.errors.SourceError: nothing was done.
         """
         ...
 
@@ -154,7 +160,9 @@ ViewT = TypeVar("ViewT")
 
 
 def answer_read(envelope: Envelope, read: Callable[[ViewT], object], view: ViewT) -> None:
-    """Answer a question about a view. One that raises is the asker's mistake and only fails its reply."""
+    """Answer a question about a view. One that raises is the asker's mistake and only fails its
+    reply.
+    """
     try:
         envelope.answer(read(view))
     except Exception as error:

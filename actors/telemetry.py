@@ -1,10 +1,11 @@
 """Metrics and traces: the one module that knows Prometheus and OpenTelemetry.
 
-Everyone else calls a method of ``Telemetry`` or returns a fact. Labels are markets, routes, actions and reasons, never
-accounts, orders or addresses, so the number of series stays bounded whatever clients do.
+Everyone else calls a method of ``Telemetry`` or returns a fact. Labels are markets, routes, actions
+and reasons, never accounts, orders or addresses, so the number of series stays bounded whatever
+clients do.
 
-Traces are off until a file is named. An action is traced when its request carries a sampled ``traceparent`` (W3C Trace
-Context); nothing else creates a span.
+Traces are off until a file is named. An action is traced when its request carries a sampled
+``traceparent`` (W3C Trace Context); nothing else creates a span.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ class Telemetry(SequencerHooks):
         )
         self._tracer, self._provider = _open_tracer(traces)
 
-    # -- facts that others report ------------------------------------------------------------------------------
+    # -- facts that others report
 
     def block_committed(
         self, *, commands: int, execute_seconds: float, commit_seconds: float
@@ -154,9 +155,11 @@ class Telemetry(SequencerHooks):
         self._commit.observe(commit_seconds)
         self._height.inc()
 
-    def chain_ready(self, height: int) -> None:
-        """The state stands at a height again."""
+    def chain_ready(self, *, height: int, faucet_credits: int) -> None:
+        """The state stands at a height again, with so many newcomers credited."""
         self._height.set(height)
+        self.faucet_credits = faucet_credits
+        self._faucet.set(faucet_credits)
 
     def chain_lost(self, error: BaseException) -> None:
         """A commit or a rebuild failed."""
@@ -197,7 +200,7 @@ class Telemetry(SequencerHooks):
         """Show a number that is read when it is asked for."""
         Gauge(name, text, registry=self.registry).set_function(read)
 
-    # -- what operators read -----------------------------------------------------------------------------------
+    # -- what operators read
 
     def exposition(self) -> bytes:
         """Return all metrics in the Prometheus text format (media type ``CONTENT_TYPE``)."""

@@ -9,8 +9,8 @@ from attrs import define, field
 class Throttle:
     """Says when something that changed may be shown.
 
-    ``seconds`` is the shortest time between two showings; ``repeat_seconds`` the longest without one, changed or not
-    (0 for never). Times are those of any steady clock.
+    ``seconds`` is the shortest time between two showings; ``repeat_seconds`` the longest without
+    one, changed or not (0 for never). Times are those of any steady clock.
     """
 
     seconds: float

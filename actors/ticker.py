@@ -1,7 +1,8 @@
 """The ticker: the newest context of every market, and the stream of all mids.
 
-Markets write their numbers onto the board as they change; whoever needs marks or mids of all markets reads them there,
-without asking each market. The ticker actor is only the pace of the ``allMids`` stream.
+Markets write their numbers onto the board as they change; whoever needs marks or mids of all
+markets reads them there, without asking each market. The ticker actor is only the pace of the
+``allMids`` stream.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class TickerFrames(Protocol):
 
 @define
 class Ticker(Actor):
-    """Publishes ``allMids`` from the board: on change at most every MIDS_SECONDS, and now and then without."""
+    """Publishes ``allMids`` from the board: on change at most every MIDS_SECONDS, and now and then
+    without.
+    """
 
     board: Board
     frames: TickerFrames

@@ -1,8 +1,9 @@
 """The admin API: what only the operator of a data directory may do, over a Unix socket inside it.
 
 One JSON object a line each way. A request names what to do (``{"do": "fund", ...}``); the answer is
-``{"ok": {...}}`` or ``{"error": "<text>"}``. The socket is created with mode 0600, so the file system decides who may
-connect. Whatever a request changes goes through the log like any other command.
+``{"ok": {...}}`` or ``{"error": "<text>"}``. The socket is created with mode 0600, so the file
+system decides who may connect. Whatever a request changes goes through the log like any other
+command.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class AdminUnreachableError(AdminError):
 
 @contextmanager
 def _short_path(directory: Path):  # type: ignore[no-untyped-def]  # a generator of str; see contextmanager
-    """Give a name of the socket that fits the 108 bytes of a Unix address, however deep the directory is."""
+    """Give a name of the socket that fits the 108 bytes of a Unix address, however deep the
+    directory is.
+    """
     path = str(directory / ADMIN_SOCKET)
     if len(os.fsencode(path)) < 100 or not Path("/proc/self/fd").exists():
         yield path

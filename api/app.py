@@ -1,7 +1,7 @@
 """The HTTP and WebSocket routes: what comes in, where it goes, and how errors look on the wire.
 
-Source of the statuses and error bodies: the behaviour of Hyperliquid's API as its clients expect it. A body of a 4xx
-is plain text, since clients try to read JSON errors in a form of their own.
+Source of the statuses and error bodies: the behaviour of Hyperliquid's API as its clients expect
+it. A body of a 4xx is plain text, since clients try to read JSON errors in a form of their own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """For deployment under a server of your own: ``hypercorn -k trio api.asgi:app``.
 
-The tree runs beside the server then, started and stopped by the ASGI lifespan, with settings from the environment (see
-``api.settings.settings_from_environment``). If the tree gives up, the server must not go on answering: every request
-is refused from that moment, and the process is asked to end.
+The tree runs beside the server then, started and stopped by the ASGI lifespan, with settings from
+the environment (see ``api.settings.settings_from_environment``). If the tree gives up, the server
+must not go on answering: every request is refused from that moment, and the process is asked to
+end.
 """
 
 from __future__ import annotations

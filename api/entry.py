@@ -1,10 +1,11 @@
 """Order entry: from the bytes of a signed request to the bytes of its answer.
 
-HTTP, WebSocket posts and the demo bots all come through here. What happens in between is the one loop: read, recover
-the signer, hand the command to the account's actor, and turn the receipt's events into the answer.
+HTTP, WebSocket posts and the demo bots all come through here. What happens in between is the one
+loop: read, recover the signer, hand the command to the account's actor, and turn the receipt's
+events into the answer.
 
-Everything that a client can cause is answered with status 200 and ``"status":"err"``, as clients expect of refusals;
-only a request that is not one at all gets an HTTP error.
+Everything that a client can cause is answered with status 200 and ``"status":"err"``, as clients
+expect of refusals; only a request that is not one at all gets an HTTP error.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How the news of markets and accounts looks on the wire: the one place where views become frames.
 
-Actors publish bytes and do not know JSON; they are given this. A book keeps the texts of its levels between two
-frames, one encoder for each variant that somebody follows.
+Actors publish bytes and do not know JSON; they are given this. A book keeps the texts of its levels
+between two frames, one encoder for each variant that somebody follows.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from model.ids import AssetId
 from model.instruments import Instrument
 from model.views.account import AccountView
 from model.views.market import MarketContext, MarketView
-from model.views.records import Fill, LedgerRecord, OrderRecord, TradeRecord
+from model.views.records import Candle, Fill, LedgerRecord, OrderRecord, TradeRecord
 from model.views.summary import asset_summary, summarize
 
 BOOK_ENCODERS_MAX: Final = 16
@@ -83,10 +83,9 @@ class MarketWire:
             bids, asks, time_ms=view.time_ms, with_spread=n_sig_figs is not None
         )
 
-    def candle(self, view: MarketView, interval: str) -> Frame | None:
-        """Encode the forming candle of an interval, if there was a trade in it."""
-        forming = view.forming(interval)
-        return None if forming is None else Frame(frame("candle", candle(forming, self.instrument)))
+    def candle(self, record: Candle) -> Frame:
+        """Encode a candle, forming or closed."""
+        return Frame(frame("candle", candle(record, self.instrument)))
 
     def context(self, view: MarketView) -> Frame:
         """Encode the market's context numbers."""
@@ -120,7 +119,9 @@ class AccountWire:
         return Frame(frame("orderUpdates", order_updates(orders, self.instruments)))
 
     def user_events(self, fills: Sequence[Fill], orders: Sequence[OrderRecord]) -> list[Frame]:
-        """Encode fills, and cancels that the user did not ask for; a frame for each kind that there is."""
+        """Encode fills, and cancels that the user did not ask for; a frame for each kind that there
+        is.
+        """
         frames = []
         if fills:
             frames.append(Frame(frame(_USER_EVENTS, fill_events(fills, self.instruments))))

@@ -1,7 +1,7 @@
 """The gateway as the routes see it: whom to ask for what.
 
-One object, made once by the composition root and handed to every route, instead of names that modules share. It holds
-addresses and read-only tables, and no state of its own.
+One object, made once by the composition root and handed to every route, instead of names that
+modules share. It holds addresses and read-only tables, and no state of its own.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ class Gateway:
     ) -> ResultT:
         """Return the result of a pure function of an account's view.
 
-        Of an address that never held anything it is computed here, from nothing: questions about strangers must not
-        cost actors.
+        Of an address that never held anything it is computed here, from nothing: questions about
+        strangers must not cost actors.
         """
         if account not in self.directory.accounts:
             empty = AccountState(account, False, 0, 0, (), (), ())
@@ -125,7 +125,7 @@ class Gateway:
         seeds = await self.history.account_seeds(at.state.address, at.height)
         return AccountView(at.state, self.directory.instruments, seeds)
 
-    # -- subscriptions -----------------------------------------------------------------------------------------
+    # -- subscriptions
 
     def knows_subject(self, wanted: Wanted) -> bool:
         """Tell whether the market that a subscription names exists."""

@@ -1,8 +1,8 @@
 """``POST /info``: every question that is answered, in one table.
 
-A question names its ``type``; the table says what else it must hold and who answers. Unknown keys are ignored, null is
-absence, and an address may be in any letter case. What is unknown or ill-formed is answered with 422 and the text
-that clients of Hyperliquid know.
+A question names its ``type``; the table says what else it must hold and who answers. Unknown keys
+are ignored, null is absence, and an address may be in any letter case. What is unknown or
+ill-formed is answered with 422 and the text that clients of Hyperliquid know.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Info:
             telemetry.input_refused("info", "503")
             raise MalformedBodyError(503, "Being rebuilt; try again.") from error
 
-    # -- markets -----------------------------------------------------------------------------------------------
+    # -- markets
 
     async def meta(self, question: Question) -> bytes:
         """Answer ``meta``."""
@@ -168,7 +168,7 @@ class Info:
         )
         return encode([market.candle(record, instrument) for record in found])
 
-    # -- accounts ----------------------------------------------------------------------------------------------
+    # -- accounts
 
     async def account_state(self, question: Question) -> bytes:
         """Answer ``clearinghouseState``."""
@@ -260,7 +260,7 @@ class Info:
 
         return await gateway.read_account(user, answer)
 
-    # -- orders ------------------------------------------------------------------------------------------------
+    # -- orders
 
     async def open_orders(self, question: Question) -> bytes:
         """Answer ``openOrders``."""
@@ -295,7 +295,7 @@ class Info:
         found = await self._history(lambda reader: reader.orders_of(user))
         return encode(orders.historical_orders(found, self.gateway.directory.instruments))
 
-    # -- fills and money ---------------------------------------------------------------------------------------
+    # -- fills and money
 
     async def user_fills(self, question: Question) -> bytes:
         """Answer ``userFills``: newest first."""
@@ -332,7 +332,7 @@ class Info:
         gateway = self.gateway
         return await gateway.history.read(query, seen_height=gateway.directory.height)
 
-    # -- reading questions -------------------------------------------------------------------------------------
+    # -- reading questions
 
     def _coin(self, question: Question) -> Instrument | None:
         coin = question.get("coin")
@@ -375,7 +375,8 @@ USER_TYPES: Final = frozenset(
         "userFunding",
     )
 )
-"""Types with a fixed answer that clients always ask about a user; asking about none is a mistake."""
+"""Types with a fixed answer that clients always ask about a user; asking about none is a mistake.
+"""
 
 
 def _read(body: bytes) -> Question:

@@ -1,7 +1,7 @@
 """What an operator may do to a running gateway: fund an account, move the oracle, look at it.
 
-Each function here is one request of the admin API (see ``api.admin``). What changes the exchange goes through the log
-as a command.
+Each function here is one request of the admin API (see ``api.admin``). What changes the exchange
+goes through the log as a command.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ def operator_handlers(program: Program) -> dict[str, Handler]:
 
 
 def _crash_handler(program: Program) -> Handler:
-    """Let an operator of a test crash a view, by telling it of a part of a block that follows one it never got."""
+    """Let an operator of a test crash a view, by telling it of a part of a block that follows one
+    it never got.
+    """
 
     async def crash(request: Mapping[str, Any]) -> Any:
         path = str(request.get("actor", ""))

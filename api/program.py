@@ -1,8 +1,8 @@
 """The composition root: builds the whole program from its settings and runs it as one tree.
 
-Order is meaning here. Children start from first to last and stop from last to first, and a child that falls takes
-those behind it along (rest_for_one): views cannot outlive their source, and the server is the last to come and the
-first to go.
+Order is meaning here. Children start from first to last and stop from last to first, and a child
+that falls takes those behind it along (rest_for_one): views cannot outlive their source, and the
+server is the last to come and the first to go.
 """
 
 from __future__ import annotations
@@ -64,8 +64,9 @@ from supervision import (
 log = logging.getLogger("zaraba")
 
 SEQUENCER_MESSAGES_MAX: Final = 10_000
-"""Commands that may wait for a block: about a second of work. More are refused, since a stale order is worse than a
-refused one."""
+"""Commands that may wait for a block: about a second of work. More are refused, since a stale order
+is worse than a refused one.
+"""
 MARKET_MESSAGES_MAX: Final = 4_096
 ACCOUNT_MESSAGES_MAX: Final = 1_024
 """Actions, parts of blocks and questions that may wait at one account."""
@@ -152,7 +153,7 @@ def _assemble(
     return Program(settings, config, registry, gateway, OrderEntry(gateway, Chain.TESTNET), info)
 
 
-# -- the tree --------------------------------------------------------------------------------------------------
+# -- the tree
 
 
 def _tree(program: Program, *, serve: bool) -> SupervisorSpec:
@@ -332,7 +333,7 @@ async def _watch(program: Program, task_status: trio.TaskStatus[None]) -> None:
     await gateway.connections.watch()
 
 
-# -- what is told ----------------------------------------------------------------------------------------------
+# -- what is told
 
 
 class _TreeHooks(Hooks):

@@ -1,7 +1,9 @@
-"""``zaraba serve``: run a gateway until it is told to stop, and end with a status that says how it went.
+"""``zaraba serve``: run a gateway until it is told to stop, and end with a status that says how it
+went.
 
-The tree is the root of everything; signals and failures stop it in the reverse of its start. A stop that takes longer
-than EXIT_SECONDS_MAX ends the process all the same, from a thread that nothing in the tree can block.
+The tree is the root of everything; signals and failures stop it in the reverse of its start. A stop
+that takes longer than EXIT_SECONDS_MAX ends the process all the same, from a thread that nothing in
+the tree can block.
 """
 
 from __future__ import annotations
@@ -118,7 +120,9 @@ def say(text: str) -> None:
 
 
 def _explain(error: BaseException) -> int:
-    """Say what ended the program: a line for what an operator can mend, a traceback for our mistakes."""
+    """Say what ended the program: a line for what an operator can mend, a traceback for our
+    mistakes.
+    """
     for cause in _causes(error):
         for kind, status in EXPLAINED:
             if isinstance(cause, kind):

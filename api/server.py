@@ -1,8 +1,8 @@
 """The HTTP server as a child of the tree: the last to start and the first to stop.
 
-hypercorn's own graceful stop waits for clients that never read, because its sends are shielded. So the stop is ours:
-no new connections, say goodbye to the open ones, wait DRAIN_SECONDS, shut the sockets of those that are left, and
-only then cancel what remains.
+hypercorn's own graceful stop waits for clients that never read, because its sends are shielded. So
+the stop is ours: no new connections, say goodbye to the open ones, wait DRAIN_SECONDS, shut the
+sockets of those that are left, and only then cancel what remains.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ HEADER_BYTES_MAX: Final = 16 * 1024
 def hypercorn_config(bind: str) -> Config:
     """Return the settings under which the gateway runs well.
 
-    Error logging stays on (hypercorn hangs without it) and goes to the process's own log; there is no access log,
-    since ``/metrics`` counts requests.
+    Error logging stays on (hypercorn hangs without it) and goes to the process's own log; there is
+    no access log, since ``/metrics`` counts requests.
     """
     config = Config()
     config.bind = [bind]

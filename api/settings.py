@@ -15,7 +15,9 @@ DEFAULT_BIND: Final = "127.0.0.1:8000"
 DEFAULT_DATA: Final = Path("zaraba-data")
 DEFAULT_FAUCET_USD: Final = "10000"
 FAUCET_CREDITS_MAX: Final = 1_000
-"""Newcomers that a faucet serves. A wrongly signed action looks like a new address, so it must end somewhere."""
+"""Newcomers that a faucet serves. A wrongly signed action looks like a new address, so it must end
+somewhere.
+"""
 USD_DECIMALS: Final = 6
 
 
@@ -87,8 +89,8 @@ def read_usd(text: str) -> int:
 def settings_from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings of a gateway that somebody else's server hosts.
 
-    ``ZARABA_DATA``, ``ZARABA_DEMO`` (1 or 0), ``ZARABA_FAUCET`` (USD), ``ZARABA_CONFIG`` and ``ZARABA_TRACES`` mean
-    what the options of ``zaraba serve`` of the same names mean.
+    ``ZARABA_DATA``, ``ZARABA_DEMO`` (1 or 0), ``ZARABA_FAUCET`` (USD), ``ZARABA_CONFIG`` and
+    ``ZARABA_TRACES`` mean what the options of ``zaraba serve`` of the same names mean.
 
     Raises:
         SettingsError: one has a value that it cannot have.

@@ -1,8 +1,9 @@
 """One WebSocket connection: its messages in, and everything that answers them.
 
-All that goes out, goes through the connection's outlet, so an acknowledgement always precedes the data that it
-announces. Messages are handled in the order of their arrival and never wait for an outcome: actions are handed on and
-answered when their receipt comes, questions are answered by tasks of their own.
+All that goes out, goes through the connection's outlet, so an acknowledgement always precedes the
+data that it announces. Messages are handled in the order of their arrival and never wait for an
+outcome: actions are handed on and answered when their receipt comes, questions are answered by
+tasks of their own.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class Stream:
             case Post():
                 self._post(read, nursery, message)
 
-    # -- subscriptions -----------------------------------------------------------------------------------------
+    # -- subscriptions
 
     def _subscribe(self, wanted: Wanted) -> None:
         text = msgspec.json.encode(wanted.echo).decode()
@@ -155,7 +156,7 @@ class Stream:
     def _acknowledge(self, method: str, wanted: Wanted) -> None:
         self._send("subscriptionResponse", {"method": method, "subscription": wanted.echo})
 
-    # -- requests ----------------------------------------------------------------------------------------------
+    # -- requests
 
     def _post(self, post: Post, nursery: trio.Nursery, message: str) -> None:
         if post.kind not in ("info", "action"):
@@ -193,7 +194,7 @@ class Stream:
             )
         )
 
-    # -- sending -----------------------------------------------------------------------------------------------
+    # -- sending
 
     def _send(self, channel: str, data: Any) -> None:
         self.outlet.reply(Frame(msgspec.json.encode({"channel": channel, "data": data})))

@@ -1,9 +1,11 @@
-"""What a WebSocket client may ask for: its messages, read strictly, and the identity of a subscription.
+"""What a WebSocket client may ask for: its messages, read strictly, and the identity of a
+subscription.
 
-Two requests mean the same subscription when their type and normalised parameters are equal, however they were
-spelled (explicit nulls and defaults equal their absence, addresses compare without letter case). The acknowledgement
-repeats every key that the client sent, with addresses in lower case, plus the defaults that it left out: clients wait
-for exactly that. Source: Hyperliquid API documentation, WebSocket; the published clients.
+Two requests mean the same subscription when their type and normalised parameters are equal, however
+they were spelled (explicit nulls and defaults equal their absence, addresses compare without letter
+case). The acknowledgement repeats every key that the client sent, with addresses in lower case,
+plus the defaults that it left out: clients wait for exactly that. Source: Hyperliquid API
+documentation, WebSocket; the published clients.
 """
 
 from __future__ import annotations
@@ -67,7 +69,9 @@ class Wanted:
 
     @property
     def variant(self) -> tuple[object, ...]:
-        """What distinguishes the frames of this subscription from others of its channel and subject."""
+        """What distinguishes the frames of this subscription from others of its channel and
+        subject.
+        """
         return (
             self.channel,
             self.interval,
@@ -99,7 +103,9 @@ class Unsubscribe:
 
 @frozen
 class Post:
-    """A request over the socket; ``kind`` is ``info`` or ``action``, ``payload`` its undecoded JSON."""
+    """A request over the socket; ``kind`` is ``info`` or ``action``, ``payload`` its undecoded
+    JSON.
+    """
 
     id: int
     kind: str
