@@ -1,0 +1,150 @@
+"""Users of the published ``hyperliquid-python-sdk``, exactly as its documentation tells them to be.
+
+Nothing of the SDK is changed or patched here: its ``Info`` and ``Exchange`` are given the address of
+the exchange and that is all.
+"""
+
+import contextlib
+import queue
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import eth_account
+from attrs import define, field
+from eth_account.signers.local import LocalAccount
+from hyperliquid.exchange import Exchange
+from hyperliquid.info import Info
+
+from tests.program.harness import Program
+
+FRAME_SECONDS_MAX: Final = 20.0
+
+GTC: Final[Any] = {"limit": {"tif": "Gtc"}}
+IOC: Final[Any] = {"limit": {"tif": "Ioc"}}
+ALO: Final[Any] = {"limit": {"tif": "Alo"}}
+
+
+@define(eq=False)
+class Wallet:
+    """An account and the SDK's two objects for it. Subscriptions open the WebSocket when first used."""
+
+    account: LocalAccount
+    exchange: Any
+    info: Any
+    _stream: Any = field(init=False, default=None)
+
+    @classmethod
+    def open(
+        cls,
+        program: Program,
+        usd: int | str = 10_000,
+        account: LocalAccount | None = None,
+        **options: Any,
+    ) -> "Wallet":
+        """Make a wallet, funded unless ``usd`` is 0."""
+        account = account or eth_account.Account.create()
+        if usd:
+            program.fund(account.address, usd)
+        return cls(
+            account,
+            Exchange(account, base_url=program.url, **options),
+            Info(program.url, skip_ws=True),
+        )
+
+    @property
+    def address(self) -> str:
+        """As the SDK has it: with the letter case of a checksum."""
+        return str(self.account.address)
+
+    def close(self) -> None:
+        """Close the connections, which the SDK leaves to the garbage collector."""
+        self.exchange.session.close()
+        self.exchange.info.session.close()
+        self.info.session.close()
+        if self._stream is not None:
+            self._close_stream()
+
+    def _close_stream(self) -> None:
+        # The client's thread sleeps for ten seconds if its socket is closed under it. A pong wakes
+        # it, and it sees that it should end.
+        manager = self._stream.ws_manager
+        manager.ws.keep_running = False
+        manager.ws.send('{"method":"ping"}')
+        manager.join()
+        self._stream.disconnect_websocket()
+        self._stream.session.close()
+
+    # -- orders ----------------------------------------------------------------------------------
+
+    def place(self, coin: str, size: float, price: float, tif: Any = GTC, **options: Any) -> Any:
+        """Place an order, to sell if the size is negative; return its status."""
+        return self._status(self.exchange.order(coin, size > 0, abs(size), price, tif, **options))
+
+    def rest(self, coin: str, size: float, price: float, **options: Any) -> int:
+        """Place an order that must come to rest; return its id."""
+        status = self.place(coin, size, price, **options)
+        assert "resting" in status, status
+        return int(status["resting"]["oid"])
+
+    @staticmethod
+    def _status(answer: Any) -> Any:
+        assert answer["status"] == "ok", answer
+        (status,) = answer["response"]["data"]["statuses"]
+        return status
+
+    def open_oids(self) -> list[int]:
+        return [order["oid"] for order in self.info.open_orders(self.address)]
+
+    # -- streams ---------------------------------------------------------------------------------
+
+    def subscribe(self, subscription: dict[str, Any]) -> "Frames":
+        """Subscribe through the SDK's WebSocket manager and collect what its callback is given."""
+        if self._stream is None:
+            self._stream = Info(self.info.base_url)
+            wait_until(lambda: self._stream.ws_manager.ws_ready)
+        frames = Frames(subscription)
+        frames.number = self._stream.subscribe(subscription, frames.put)
+        return frames
+
+    def unsubscribe(self, frames: "Frames") -> None:
+        assert self._stream.unsubscribe(frames.subscription, frames.number)
+
+
+class Frames:
+    """The frames that one subscription was given."""
+
+    def __init__(self, subscription: dict[str, Any]) -> None:
+        self.subscription = subscription
+        self.number = 0
+        self._frames: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def put(self, frame: Any) -> None:
+        self._frames.put(frame)
+
+    def next(self) -> Any:
+        """Return the data of the next frame."""
+        try:
+            return self._frames.get(timeout=FRAME_SECONDS_MAX)["data"]
+        except queue.Empty:
+            raise AssertionError(f"no frame of {self.subscription}") from None
+
+    def until(self, holds: Callable[[Any], bool]) -> Any:
+        """Return the data of the first frame that holds; those before are passed over."""
+        deadline = time.monotonic() + FRAME_SECONDS_MAX
+        passed = []
+        while time.monotonic() < deadline:
+            with contextlib.suppress(AssertionError):
+                data = self.next()
+                if holds(data):
+                    return data
+                passed.append(data)
+        raise AssertionError(f"no such frame of {self.subscription} among {passed}")
+
+
+def wait_until(holds: Callable[[], bool], seconds_max: float = FRAME_SECONDS_MAX) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds_max
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to be so"
+        time.sleep(0.01)
