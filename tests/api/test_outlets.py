@@ -1,14 +1,18 @@
 """The WebSocket edge over real sockets: what a client sees, byte by byte."""
 
+from typing import ClassVar
+
 import pytest
 import trio
+import trio.testing
 
 from actors.connections import Connections
 from actors.fanout import Cork, publish
 from actors.frames import Frame
-from actors.outlet import REPLIES_MAX, SLOW_CONSUMER
+from actors.outlet import REPLIES_MAX, SLOW_CONSUMER, FanoutCounts
 from actors.subscription import Ended, Policy
-from api.outlets import DirectOutlet, FallbackOutlet
+from api.outlets import DirectOutlet, FallbackOutlet, open_outlet
+from api.server_objects import find_connection
 from tests.api.edge import (
     CLOSE,
     PING,
@@ -425,3 +429,54 @@ async def test_a_connection_that_arrives_while_draining_is_sent_away() -> None:
 
         close = await client.read()
         assert (close.opcode, close.code) == (CLOSE, 1001)
+
+
+async def test_an_unknown_server_is_served_by_the_fallback() -> None:
+    """With another server's `send` nothing is assumed: messages go through the framework."""
+
+    class Elsewhere:
+        def __init__(self) -> None:
+            self.scope: dict[str, object] = {}
+            self.calls: list[object] = []
+
+        async def accept(self) -> None:
+            self.calls.append("accept")
+
+        async def send(self, data: object) -> None:
+            self.calls.append(data)
+
+        async def close(self, code: int, reason: str = "") -> None:
+            self.calls.append(code)
+
+    async def send(message: object) -> None: ...
+
+    websocket = Elsewhere()
+    connections = Connections()
+    async with open_outlet(websocket, connections, FanoutCounts()) as outlet:
+        outlet.reply(Frame(b"one"))
+        outlet.reply(Frame(b"two"))
+
+    assert find_connection(send) is None
+    assert websocket.calls == ["accept", "one", "two", 1000]
+    assert len(connections) == 0
+
+
+async def test_aborting_an_unknown_server_stops_waiting_for_it() -> None:
+    """Where no socket is known, an abort at least ends our own tasks."""
+
+    class Stuck:
+        scope: ClassVar[dict[str, object]] = {}
+
+        async def accept(self) -> None: ...
+
+        async def send(self, data: object) -> None:
+            await trio.sleep_forever()
+
+        async def close(self, code: int, reason: str = "") -> None: ...
+
+    with trio.fail_after(5):
+        async with open_outlet(Stuck(), Connections(), FanoutCounts()) as outlet:
+            outlet.reply(Frame(b"one"))
+            await trio.testing.wait_all_tasks_blocked()
+            outlet.abort()
+            await trio.sleep_forever()
