@@ -84,6 +84,13 @@ def test_band_includes_its_ends(price: str, is_within: bool) -> None:
     assert (refused is None) is is_within
 
 
+def test_band_is_rounded_inwards() -> None:
+    """Where a fifth of the mark falls between two ticks, the band begins at the upper one."""
+    a_market = market(0, "0.000013")
+
+    assert (a_market.mark, a_market.price_low, a_market.price_high) == (13, 3, 23)
+
+
 def test_band_moves_with_the_mark() -> None:
     """What was too far before an oracle move may be near after it, and the other way round."""
     desk = Desk()
