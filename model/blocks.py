@@ -56,7 +56,10 @@ def decode_entries(body: bytes) -> tuple[Entry, ...]:
     Raises:
         msgspec.DecodeError: the bytes are damaged.
     """
-    return _entries_decoder.decode(body)
+    try:
+        return _entries_decoder.decode(body)
+    except UnicodeDecodeError as error:  # a damaged text is damage like any other
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def block_digest(*, parent: bytes, height: int, time_ms: int, body: bytes) -> bytes:

@@ -111,7 +111,7 @@ def restore(exchange: Exchange, data: bytes) -> None:
     """
     try:
         state = _decoder.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnreadableSnapshotError(f"not a state: {error}") from error
     if state.format != SNAPSHOT_FORMAT:
         raise UnreadableSnapshotError(f"format {state.format} is not {SNAPSHOT_FORMAT}")
