@@ -46,6 +46,12 @@ CANCEL_STATUS: Final[dict[CancelReason, str]] = {
 }
 """Status of an order that left the book. Source: Hyperliquid API documentation, order statuses."""
 
+NOTHING_FOUND_STATUS: Final[dict[Tif, str]] = {
+    Tif.IOC: "iocCancelRejected",
+    Tif.FRONTEND_MARKET: "marketOrderNoLiquidityRejected",
+}
+"""Status of an immediate order that met nobody; its owner was answered with an error. Same source."""
+
 NO_ORDER_ID: Final = OrderId(0)
 """Id in the record of a refused order, which never got one."""
 
@@ -366,7 +372,7 @@ class OpenOrders:
         if order is None:
             return None
         left = replace(order, remaining=event.remaining)
-        return order_record(left, CANCEL_STATUS[event.reason], time_ms)
+        return order_record(left, _status_of_canceled(left, event.reason), time_ms)
 
     def _refused(self, event: OrderRefused, time_ms: int) -> OrderRecord | None:
         asset = event.spec.asset
@@ -375,6 +381,13 @@ class OpenOrders:
         if not 0 <= asset < len(self._instruments):
             return None
         return refused_order(event, self._instruments[asset], time_ms)
+
+
+def _status_of_canceled(order: RestingOrder, reason: CancelReason) -> str:
+    """Return the status of an order that is gone; an immediate one that met nobody was refused."""
+    if reason is CancelReason.IOC_REMAINDER and order.remaining == order.lots:
+        return NOTHING_FOUND_STATUS[order.tif]
+    return CANCEL_STATUS[reason]
 
 
 def _by_id(order: RestingOrder) -> OrderId:

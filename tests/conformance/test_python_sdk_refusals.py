@@ -80,18 +80,26 @@ def test_post_only_that_would_trade(open_wallet: Open, coin: str, asset: int) ->
 
 def test_ioc_that_finds_nothing(open_wallet: Open, coin: str, asset: int) -> None:
     """An immediate order in an empty book is an error, not a fill of nothing."""
-    status = open_wallet().place(coin, 0.5, 2010, IOC)
+    wallet = open_wallet()
+
+    status = wallet.place(coin, 0.5, 2010, IOC)
 
     assert status["error"] == (
         f"Order could not immediately match against any resting orders. asset={asset}"
     )
+    (order,) = wallet.info.historical_orders(wallet.address)
+    assert order["status"] == "iocCancelRejected"
 
 
 def test_a_market_order_that_finds_nothing(open_wallet: Open, coin: str, asset: int) -> None:
     """A front end's market order in an empty book is told so."""
-    status = open_wallet().place(coin, 0.5, 2010, {"limit": {"tif": "FrontendMarket"}})
+    wallet = open_wallet()
+
+    status = wallet.place(coin, 0.5, 2010, {"limit": {"tif": "FrontendMarket"}})
 
     assert status["error"] == f"No liquidity available for market order. asset={asset}"
+    (order,) = wallet.info.historical_orders(wallet.address)
+    assert order["status"] == "marketOrderNoLiquidityRejected"
 
 
 def test_cancel_of_what_is_not_there(open_wallet: Open, coin: str, asset: int) -> None:
