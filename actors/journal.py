@@ -43,6 +43,7 @@ APPLICATION_ID: Final = 0x5A_41_52_41
 SCHEMA_VERSION: Final = 1
 
 PAGE_BYTES: Final = 4096
+ROOT_PAGE: Final = 2
 
 ROWS_PER_READ: Final = 256
 """Rows taken in one query.
@@ -59,12 +60,10 @@ BUSY_SECONDS_MAX: Final = 5.0
 WAL_BYTES_KEPT: Final = 16 * 2**20
 """A write-ahead log that a slow reader made longer than this is shortened again."""
 
-_SCHEMA: Final = """
-CREATE TABLE blocks (
+_SCHEMA: Final = """CREATE TABLE blocks (
     height INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, parent BLOB NOT NULL, body BLOB NOT NULL,
     digest BLOB NOT NULL
-)
-"""
+)"""
 _COLUMNS: Final = "height, time_ms, parent, body, digest"
 _SELECT_CHUNK: Final = (
     f"SELECT {_COLUMNS} FROM blocks WHERE height > ? AND height <= ? ORDER BY height LIMIT ?"
@@ -442,6 +441,7 @@ def check_format(connection: sqlite3.Connection) -> None:
 
     Raises:
         JournalFormatError: it is not.
+        BrokenJournalError: it is, but its table is not the one that was made.
     """
     application = _pragma(connection, "application_id")
     if application != APPLICATION_ID:
@@ -451,6 +451,9 @@ def check_format(connection: sqlite3.Connection) -> None:
         raise JournalFormatError(
             f"the journal has format {version}; this program reads {SCHEMA_VERSION}"
         )
+    schema = connection.execute("SELECT rootpage, sql FROM sqlite_schema").fetchall()
+    if schema != [(ROOT_PAGE, _SCHEMA)]:
+        raise BrokenJournalError(1, "the table is not the one that was made")
 
 
 def translated(error: sqlite3.Error, *, height: int) -> JournalError:

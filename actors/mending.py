@@ -44,6 +44,10 @@ from model.blocks import GENESIS_DIGEST
 RESCUED_BLOCKS_MAX: Final = 10_000
 """Most blocks that are taken over without being asked; they are held in memory meanwhile."""
 
+NEWEST_PAGES: Final = 1_024
+"""Pages at the end of the file that surely hold the last leaf: at most eight rows of a leaf have
+overflow pages, and a block of a thousand commands needs about sixty."""
+
 ROWS_PER_COMMIT: Final = 1_000
 BLOCKS_PER_PROGRESS: Final = 10_000
 _GENESIS: Final = Head(0, GENESIS_DIGEST, 0)
@@ -126,18 +130,36 @@ def examine(
     """Look at a journal without changing it; where reading ends early, look into its pages."""
     log = read_log(_beside(directory.journal, "-wal"))
     last, flaw = _read_through(directory, check_after, progress)
+    if flaw is None:
+        with RawPages.open(directory.journal, log.sound) as pages:
+            flaw = _hidden(pages, last)
     if flaw is None and not log.claimed:
-        return Findings(last, flaw, log)
+        return Findings(last, None, log)
     whole: dict[int, Row] = {}
     highest = last.height
     with RawPages.open(directory.journal, log.sound + log.claimed) as pages:
-        for row in pages.whole_rows(log.claimed if flaw is None else None):
+        images = pages.whole_rows_in(last.height, log.claimed)
+        for row in images if flaw is None else pages.whole_rows(last.height):
             highest = max(highest, row.height)
-            if last.height < row.height <= last.height + RESCUED_BLOCKS_MAX:
+            if row.height <= last.height + RESCUED_BLOCKS_MAX:
                 whole[row.height] = row
     rescued = list(_following(whole, last))
     end = last.height + len(rescued)
     return Findings(last, flaw, log, rescued, highest if highest > end else None)
+
+
+def _hidden(pages: RawPages, last: Head) -> BrokenJournalError | None:
+    """Look whether the pages that were made last hold blocks that reading did not come to.
+
+    A flipped count or pointer can make the tree end early without any error. New pages are only
+    ever added at the end of the file, so this need not look at all of them.
+    """
+    newest = range(max(1, pages.count - NEWEST_PAGES + 1), pages.count + 1)
+    if next(pages.whole_rows(last.height, newest), None) is None:
+        return None
+    return BrokenJournalError(
+        last.height + 1, "reading does not come to it, yet it or later ones are there"
+    )
 
 
 def _read_through(
@@ -198,7 +220,7 @@ def _mend(directory: DataDirectory, found: Findings) -> list[Report]:
     return reports
 
 
-# -- writing a journal anew ----------------------------------------------------------------------
+# -- writing a journal anew
 
 
 def _replace(directory: DataDirectory, found: Findings) -> None:

@@ -12,7 +12,7 @@ format), 4 (write-ahead log).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -121,23 +121,31 @@ class RawPages:
             with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
                 yield cls(content, images)
 
-    def whole_rows(self, images: tuple[Frame, ...] | None = None) -> Iterator[Row]:
-        """Yield every whole block found, in no order, perhaps more than once.
+    def whole_rows(self, above: int, numbers: Iterable[int] | None = None) -> Iterator[Row]:
+        """Yield every whole block above a height, in no order, perhaps more than once.
 
         Args:
-            images: look for leaves only in these; in every page where it is left out.
+            above: the height.
+            numbers: look for leaves only in these pages; in all where it is left out.
         """
-        pages = self._all() if images is None else ((one.page_number, one.page) for one in images)
-        for number, page in pages:
-            for cell in _cell_offsets(number, page):
-                row = self._row(page, cell)
-                if row is not None and row.is_whole():
-                    yield row
+        for number in range(1, self.count + 1) if numbers is None else numbers:
+            yield from self._rows_in(number, self._page(number), above)
 
-    def _all(self) -> Iterator[tuple[int, bytes]]:
-        last = max(len(self._content) // PAGE_BYTES + 1, *self._images, 1)
-        for number in range(1, last + 1):
-            yield number, self._page(number)
+    def whole_rows_in(self, above: int, frames: Iterable[Frame]) -> Iterator[Row]:
+        """Yield those whose leaf is one of these images, older images of a page included."""
+        for frame in frames:
+            yield from self._rows_in(frame.page_number, frame.page, above)
+
+    @property
+    def count(self) -> int:
+        """Number of pages; the highest images and a last, incomplete page count."""
+        return max(-(-len(self._content) // PAGE_BYTES), *self._images, 0)
+
+    def _rows_in(self, number: int, page: bytes, above: int) -> Iterator[Row]:
+        for offset in _cell_offsets(number, page):
+            row = self._row(page, offset, above)
+            if row is not None and row.is_whole():
+                yield row
 
     def _page(self, number: int) -> bytes:
         image = self._images.get(number)
@@ -145,10 +153,10 @@ class RawPages:
             image = self._content[(number - 1) * PAGE_BYTES : number * PAGE_BYTES]
         return image.ljust(PAGE_BYTES, b"\0")
 
-    def _row(self, page: bytes, offset: int) -> Row | None:
+    def _row(self, page: bytes, offset: int, above: int) -> Row | None:
         size, offset = _varint(page, offset)
         height, offset = _varint(page, offset)
-        if not 0 < size < _PAYLOAD_BYTES_MAX:
+        if height <= above or not 0 < size < _PAYLOAD_BYTES_MAX:
             return None
         local = _local_bytes(size)
         payload = page[offset : offset + local]
@@ -172,10 +180,12 @@ def _cell_offsets(number: int, page: bytes) -> Iterator[int]:
     start = _FIRST_PAGE_HEADER_BYTES if number == 1 else 0
     if len(page) != PAGE_BYTES or page[start] != _LEAF:
         return
-    count = int.from_bytes(page[start + 3 : start + 5], "big")
-    for index in range(min(count, PAGE_BYTES // 4)):
-        at = start + 8 + 2 * index
-        yield int.from_bytes(page[at : at + 2], "big")
+    # The page's own count is not believed: behind the last offset there are zeros or old offsets.
+    for at in range(start + 8, PAGE_BYTES, 2):
+        offset = int.from_bytes(page[at : at + 2], "big")
+        if not at < offset < PAGE_BYTES:
+            return
+        yield offset
 
 
 def _parse_record(height: int, payload: bytes) -> Row | None:
