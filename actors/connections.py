@@ -4,6 +4,8 @@ A write to a peer that does not read may be out of reach of cancellation (server
 the watch does what always works: it aborts the transport, and whatever waited for it fails.
 """
 
+from collections.abc import Callable
+
 import trio
 
 from actors.outlet import GOING_AWAY, Outlet
@@ -36,6 +38,7 @@ class Connections:
         self._outlets: dict[Outlet, None] = {}
         self._stall_seconds = stall_seconds
         self._close_seconds = close_seconds
+        self._abort_others: list[Callable[[], None]] = []
         self._draining = False
         self._empty = trio.Event()
 
@@ -53,6 +56,10 @@ class Connections:
         self._outlets.pop(outlet, None)
         if not self._outlets:
             self._empty.set()
+
+    def abort_also(self, abort: Callable[[], None]) -> None:
+        """Call this too at the deadline of `drain`, for what has no outlet: plain requests."""
+        self._abort_others.append(abort)
 
     def check(self, now: float) -> None:
         """Abort the outlets on which nothing moves.
@@ -85,6 +92,8 @@ class Connections:
             await self._wait_empty()
         for outlet in list(self._outlets):
             outlet.abort()
+        for abort in self._abort_others:
+            abort()
 
     async def _wait_empty(self) -> None:
         while self._outlets:

@@ -25,6 +25,8 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 from wsproto.connection import ConnectionState
 
+from actors.connections import Connections
+
 SCOPE_KEY = "zaraba.connection"
 """Where `ServerSockets` leaves the `ServerConnection` in an ASGI scope; absent when not found."""
 
@@ -106,11 +108,14 @@ class ServerSockets:
 
     Args:
         application: the wrapped ASGI application.
+        connections: calls `abort_all` at the end of its drain, if given.
     """
 
-    def __init__(self, application: ASGIFramework) -> None:
+    def __init__(self, application: ASGIFramework, connections: Connections | None = None) -> None:
         self._application = application
         self._busy: set[ServerConnection] = set()
+        if connections is not None:
+            connections.abort_also(self.abort_all)
 
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable

@@ -3,8 +3,10 @@
 import base64
 import contextlib
 import os
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any, cast
 
 import attrs
@@ -21,6 +23,9 @@ from actors.outlet import FanoutCounts, Outlet
 from actors.subscription import Ended, Policy, Subscription, close_connection
 from api.outlets import DirectOutlet, open_outlet
 from api.server_objects import SCOPE_KEY, ServerSockets
+
+CERTIFICATE = Path(__file__).with_name("localhost.pem")
+"""Self-signed for localhost, with its key, for tests alone."""
 
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 SMALL_BUFFER_BYTES = 4_096
@@ -42,7 +47,7 @@ class Received:
 class RawClient:
     """A WebSocket client that reads only when told to."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
         self.response = b""
         self._buffer = b""
@@ -114,17 +119,19 @@ class Edge:
     port: int = 0
     stop: trio.Event = attrs.field(factory=trio.Event)
     stopped: trio.Event = attrs.field(factory=trio.Event)
-    sockets: ServerSockets | None = None
+    tls: bool = False
     clients: list[RawClient] = attrs.field(factory=list)
 
     async def run(self, task_status: trio.TaskStatus[None]) -> None:
         app = QuartTrio(__name__)
         app.websocket("/ws")(self._handle)
         app.get("/large")(self._large)
-        sockets = self.sockets = ServerSockets(app)
+        sockets = ServerSockets(app, self.connections)
         config = Config()
         config.bind = ["127.0.0.1:0"]
         config.graceful_timeout = 1.0
+        if self.tls:
+            config.certfile = config.keyfile = str(CERTIFICATE)
         async with trio.open_nursery() as nursery:
             binds = await nursery.start(
                 lambda task_status: hypercorn.trio.serve(
@@ -143,7 +150,11 @@ class Edge:
         if small_buffer:
             sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_RCVBUF, SMALL_BUFFER_BYTES)
         await sock.connect(("127.0.0.1", self.port))
-        client = RawClient(trio.SocketStream(sock))
+        stream: trio.abc.Stream = trio.SocketStream(sock)
+        if self.tls:
+            context = ssl.create_default_context(cafile=str(CERTIFICATE))
+            stream = trio.SSLStream(stream, context, server_hostname="localhost")
+        client = RawClient(stream)
         self.clients.append(client)
         expected = len(self.outlets) + 1
         await client.shake_hands(extensions)
@@ -167,8 +178,6 @@ class Edge:
         """Stop as the program does: drain, stop the server, abort what is left."""
         await self.connections.drain(seconds)
         self.stop.set()
-        assert self.sockets is not None
-        self.sockets.abort_all()
         await self.stopped.wait()
 
     async def _handle(self) -> None:
@@ -186,11 +195,11 @@ class Edge:
 
 @contextlib.asynccontextmanager
 async def open_edge(
-    *, direct: bool = True, connections: Connections | None = None
+    *, direct: bool = True, tls: bool = False, connections: Connections | None = None
 ) -> AsyncIterator[Edge]:
     """Serve on a free port for the time of the body."""
     async with trio.open_nursery() as nursery:
-        edge = Edge(nursery, direct=direct)
+        edge = Edge(nursery, direct=direct, tls=tls)
         if connections is not None:
             edge.connections = connections
         await nursery.start(edge.run)

@@ -431,6 +431,33 @@ async def test_a_connection_that_arrives_while_draining_is_sent_away() -> None:
         assert (close.opcode, close.code) == (CLOSE, 1001)
 
 
+async def test_an_encrypted_connection_is_served_by_the_fallback() -> None:
+    """Behind TLS the socket carries no plain frames: the server's own send is used, in order."""
+    async with open_edge(tls=True) as edge:
+        client, outlet = await edge.connect()
+        subscription = edge.subscribe(outlet, Policy.LOSSLESS)
+
+        for number in range(200):
+            publish([subscription], numbered(number))
+
+        assert isinstance(outlet, FallbackOutlet)
+        assert await read_numbers(client, 199) == list(range(200))
+
+
+async def test_a_stalled_encrypted_connection_is_aborted() -> None:
+    """The socket under TLS is known well enough to shut it down."""
+    connections = Connections(stall_seconds=0.2)
+    async with open_edge(tls=True, connections=connections) as edge:
+        _client, outlet = await edge.connect()
+        outlet.reply(numbered(0, LARGE))
+
+        while not outlet.closed:
+            await trio.sleep(0.01)
+            connections.check(trio.current_time())
+
+        await until(lambda: len(connections) == 0)
+
+
 async def test_an_unknown_server_is_served_by_the_fallback() -> None:
     """With another server's `send` nothing is assumed: messages go through the framework."""
 
