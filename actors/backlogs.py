@@ -16,8 +16,9 @@ from actors.frames import Frame
 LOSSLESS_FRAMES_MAX = 1_024
 """Some seconds of a busy market's trades; a client further behind than that has lost the thread."""
 
-LOSSLESS_BYTES_MAX = 1 << 20
-"""What one slow subscription may keep alive: a thousand frames of ordinary size."""
+LOSSLESS_BYTES_MAX = 2 << 20
+"""What one slow subscription may keep alive: a thousand frames of ordinary size, or an account's
+longest list of fills and what happens while it goes out. A single frame is always taken."""
 
 CONFLATED_KEYS_MAX = 1_024
 """More than there are instruments: a backlog that reaches it was keyed by something unbounded."""
@@ -65,7 +66,7 @@ class LosslessBacklog:
     def push(self, frame: Frame) -> Pushed:
         """Queue the frame, or refuse it when either bound would be passed."""
         full = len(self._frames) >= LOSSLESS_FRAMES_MAX
-        if full or self.size + frame.size > LOSSLESS_BYTES_MAX:
+        if full or (self._frames and self.size + frame.size > LOSSLESS_BYTES_MAX):
             return Pushed.REFUSED
         self._frames.append(frame)
         self.size += frame.size

@@ -44,6 +44,14 @@ def test_a_lossless_backlog_refuses_beyond_its_bytes() -> None:
     assert backlog.push(Frame(bytes(20))) is Pushed.QUEUED
 
 
+def test_a_lossless_backlog_takes_one_frame_of_any_size() -> None:
+    """A snapshot larger than the bound waits alone rather than end its subscription."""
+    backlog = LosslessBacklog()
+
+    assert backlog.push(Frame(bytes(LOSSLESS_BYTES_MAX * 2))) is Pushed.QUEUED
+    assert backlog.push(Frame(b"x")) is Pushed.REFUSED
+
+
 def test_a_conflating_backlog_refuses_beyond_its_keys() -> None:
     """A new key is refused when all places are taken; a known key still gets its newest frame."""
     backlog = ConflatingBacklog()
