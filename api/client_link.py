@@ -119,6 +119,11 @@ class Link:
         """Tell whether there is a connection at this moment."""
         return self._socket is not None
 
+    @property
+    def has_tried(self) -> bool:
+        """Tell whether the first attempt to connect is over."""
+        return self._attempted.is_set()
+
     async def wait_connected_once(self) -> None:
         """Wait for the first attempt to connect.
 
@@ -172,7 +177,7 @@ class Link:
             with trio.move_on_after(DISCONNECT_SECONDS_MAX, shield=True):
                 await self._send_if_connected({"method": "unsubscribe", "subscription": wanted})
 
-    # -- the connection ------------------------------------------------------------------------
+    # -- the connection
 
     async def run(self) -> None:
         """Connect, and connect again, until ``close`` or cancelled."""

@@ -120,8 +120,10 @@ class Watcher:
         """Bring the state of the connection into the picture."""
         link = self.client.link
         self.picture.is_live = link.is_connected and self.picture.book_time_ms > 0
-        if not link.is_connected:
-            self.picture.trouble = link.last_failure
+        if link.is_connected:
+            self.picture.trouble = "waiting for the book"
+        elif link.has_tried:
+            self.picture.trouble = f"away: {link.last_failure}; trying again"
 
     async def _find_coin(self) -> str:
         """Return the market's name as the exchange spells it."""
@@ -174,7 +176,8 @@ async def _draw_often(
         watcher.look()
         columns, rows = screen.size()
         screen.draw(
-            render(watcher.picture, columns=columns, rows=rows, levels=levels, palette=palette)
+            # The last column stays free: at the edge, erasing the rest of a line takes its end too.
+            render(watcher.picture, columns=columns - 1, rows=rows, levels=levels, palette=palette)
         )
         await trio.sleep(DRAW_SECONDS_MIN)
         with trio.move_on_after(DRAW_SECONDS_MAX):
@@ -227,11 +230,8 @@ class PlainPrinter:
             self._book, self._book_at = book, now
 
     def _print_state(self, picture: MarketPicture) -> None:
-        state = (
-            f"watching {picture.coin} on {picture.url}"
-            if picture.is_live
-            else f"away: {picture.trouble}; trying again"
-        )
+        is_live = picture.is_live
+        state = f"watching {picture.coin} on {picture.url}" if is_live else picture.trouble
         if state != self._said:
             self.put_line(state)
             self._said = state

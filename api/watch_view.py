@@ -27,7 +27,7 @@ LEVELS_MAX: Final = 20
 """Levels a side that the exchange sends."""
 TRADES_KEPT_MAX: Final = 200
 """More than any terminal has rows."""
-TRADES_COLUMNS_MIN: Final = 80
+TRADES_COLUMNS_MIN: Final = 79
 """A terminal narrower than this shows the ladder alone."""
 NUMBERS_COLUMNS: Final = 30
 """Price, size and total, each 9 wide and followed by a blank."""
@@ -82,7 +82,10 @@ class Trade:
 
 @define
 class MarketPicture:
-    """What was heard of a market: its book, its last trades (newest first) and its context."""
+    """What was heard of a market: its book, its last trades (newest first) and its context.
+
+    ``trouble`` says why the picture is not live, if it is not.
+    """
 
     coin: str
     url: str
@@ -176,7 +179,7 @@ def _header(picture: MarketPicture, columns: int, palette: Palette) -> list[str]
     if picture.is_live:
         state, colour = "live", palette.bid
     else:
-        state, colour = f"away: {picture.trouble}; trying again", palette.alert
+        state, colour = picture.trouble, palette.alert
     state = state[: max(0, columns - len(picture.coin) - 1)]
     name = name[: max(len(picture.coin), columns - len(state) - 1)]
     gap = " " * max(1, columns - len(name) - len(state))
@@ -186,8 +189,13 @@ def _header(picture: MarketPicture, columns: int, palette: Palette) -> list[str]
         + gap
         + palette.paint(state, colour)
     )
-    facts = "   ".join(_facts(picture.context))
-    return [first, facts[:columns]]
+    facts = ""
+    for fact in _facts(picture.context):
+        longer = f"{facts}   {fact}" if facts else fact
+        if len(longer) > columns:
+            break
+        facts = longer
+    return [first, facts]
 
 
 def _facts(context: Mapping[str, Any]) -> list[str]:
