@@ -30,9 +30,9 @@ from model.instruments import Instrument
 from model.units import USD, format_decimal, parse_decimal
 from supervision import Actor, SupervisionError
 
-MAKER_TURN_MS: Final = (700, 1_300)
+MAKER_TURN_MS: Final = (400, 800)
 """Shortest and longest time between two turns of a maker, in milliseconds."""
-TAKER_TURN_MS: Final = (600, 3_400)
+TAKER_TURN_MS: Final = (300, 1_700)
 """The same of a taker."""
 PAUSE_SECONDS: Final = 5.0
 """Wait after a refusal or a failure, instead of the next turn."""

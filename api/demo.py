@@ -28,7 +28,7 @@ from supervision import ChildSpec, MailboxSpec, Restart, SupervisorSpec
 
 DEMO_SEED: Final = 20_000
 """Seed of the demo that everybody sees."""
-TAKERS: Final = 3
+TAKERS: Final = 4
 BOT_MAILBOX_MESSAGES_MAX: Final = 4
 """A bot only talks to itself, by one timer."""
 RESTARTS_MAX: Final = 20

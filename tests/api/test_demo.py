@@ -55,7 +55,7 @@ def test_every_market_has_a_maker_and_there_are_takers() -> None:
 
     for market in load_config().markets:
         assert f"maker-{market.name}" in names
-    assert sum(name.startswith("taker-") for name in names) == 3
+    assert sum(name.startswith("taker-") for name in names) == 4
 
 
 def test_the_oracle_comes_before_the_bots() -> None:
