@@ -99,6 +99,8 @@ class ActorRun(ScopedRun):
         actor.context = Context(self)
         await actor.init()
         self._started()
+        if not self.ready:
+            return
         self._wake = partial(reschedule, current_task())
         grouped = type(actor).handle_batch is not Actor.handle_batch
         handle = self._handle_group if grouped else self._handle_each

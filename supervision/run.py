@@ -190,10 +190,10 @@ class ScopedRun(Run):
         raise NotImplementedError
 
     def _started(self) -> None:
+        """Become ready, unless the start was called off: the work scope is cancelled by then."""
         self.work.deadline = inf
-        self._become_ready(self._status)
-        if self.stop_at is not None:
-            self.work.cancel(reason=self.stop_reason)
+        if self.stop_at is None:
+            self._become_ready(self._status)
 
     async def _clean_up(self, exit: Exit) -> None:
         """Clean up; runs inside the clean-up scope."""

@@ -117,7 +117,7 @@ class SupervisorRun(Run):
     def request_stop(self, reason: str) -> None:
         """Begin the ordered stop; a start in progress is cancelled."""
         if self._note_stop(reason):
-            if self._starting is not None:
+            if self._starting is not None and not self._starting.ready:
                 self._starting.request_stop(reason)
             self._bell.ring()
 
