@@ -6,6 +6,7 @@ connection first. When one breaks, every awaited answer fails at once and every 
 
 from __future__ import annotations
 
+import os
 import random
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -382,8 +383,7 @@ def _json_within(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = errors
+def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
@@ -399,5 +399,9 @@ def _describe(error: BaseException) -> str:
             return f"no WebSocket there (HTTP status {code})"
         case trio.TooSlowError():
             return f"no connection within {CONNECT_SECONDS_MAX:.0f} s"
+        case OSError() if isinstance(error.__cause__, OSError | BaseExceptionGroup):
+            return _describe(_first(error.__cause__))
+        case OSError(errno=int(number)) if number > 0:  # names that do not resolve are below 0
+            return os.strerror(number).lower()
         case _:
             return str(error) or type(error).__name__
