@@ -32,8 +32,11 @@ from model.views.market import MarketView
 from supervision import Actor
 from supervision import Address as ActorAddress
 
-COMMANDS_PER_STEP_MAX: Final = 500
+COMMANDS_PER_STEP: Final = 500
 """Commands taken in at once: some 10 ms of a worker thread, after which others get their turn."""
+
+COMMANDS_PER_LONG_STEP: Final = 10_000
+"""The same before the program serves anybody: fewer commits, and nobody to wait for them."""
 
 FOLLOW_SECONDS: Final = 0.25
 """How often the writer looks for new blocks when nobody asks it to."""
@@ -147,13 +150,13 @@ class HistoryWriter(Actor):
         self.history.replaced()
         self._store = await trio.to_thread.run_sync(open_store, DataDirectory(self.path))
         self.history.moved_to(self._store.height)
-        await self._catch_up(self._store)
+        await self._catch_up(self._store, COMMANDS_PER_LONG_STEP)
         self._look_again_soon()
 
     async def handle(self, message: Any) -> None:
         """Catch up, whatever the message says."""
         assert self._store is not None
-        await self._catch_up(self._store)
+        await self._catch_up(self._store, COMMANDS_PER_STEP)
         self._look_again_soon()
 
     async def on_stop(self, exit: Any) -> None:
@@ -162,8 +165,9 @@ class HistoryWriter(Actor):
             self._store.close()
         self.history.close()
 
-    async def _catch_up(self, store: HistoryStore) -> None:
-        while await trio.to_thread.run_sync(step, DataDirectory(self.path), store):
+    async def _catch_up(self, store: HistoryStore, commands: int) -> None:
+        directory = DataDirectory(self.path)
+        while await trio.to_thread.run_sync(step, directory, store, commands):
             self.history.moved_to(store.height)
 
     def _look_again_soon(self) -> None:
@@ -180,8 +184,12 @@ def open_store(directory: DataDirectory) -> HistoryStore:
     return HistoryStore.open(directory.history)
 
 
-def step(directory: DataDirectory, store: HistoryStore) -> bool:
+def step(
+    directory: DataDirectory, store: HistoryStore, commands_max: int = COMMANDS_PER_STEP
+) -> bool:
     """Take in the next blocks of the journal, not too many; tell whether there were any.
+
+    The last block taken may go beyond ``commands_max``.
 
     Raises:
         JournalError: the journal cannot be read.
@@ -193,7 +201,7 @@ def step(directory: DataDirectory, store: HistoryStore) -> bool:
         for block in reader.blocks(after=store.height):
             blocks.append(block)
             commands += len(block.entries)
-            if commands >= COMMANDS_PER_STEP_MAX:
+            if commands >= commands_max:
                 break
     if blocks:
         store.apply(blocks)

@@ -42,6 +42,10 @@ from model.views.records import (
 APPLICATION_ID: Final = 0x5A_41_52_48
 SCHEMA_VERSION: Final = 1
 
+PAGES_PER_CHECKPOINT: Final = 8_000
+"""32 MB of log between two fsyncs: the same index pages change again and again."""
+CACHE_KIB: Final = 32_768
+
 BASE_INTERVALS: Final[dict[str, int]] = {"1m": MINUTE_MS, "1h": HOUR_MS, "1d": DAY_MS}
 """Intervals that are stored, and their lengths."""
 
@@ -272,6 +276,8 @@ def _open(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {PAGES_PER_CHECKPOINT}")
+        connection.execute(f"PRAGMA cache_size = {-CACHE_KIB}")
         if connection.execute("PRAGMA page_count").fetchone()[0] <= 1:
             _create(connection)
         application = connection.execute("PRAGMA application_id").fetchone()[0]
