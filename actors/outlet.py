@@ -32,7 +32,8 @@ REPLIES_MAX = 256
 reading gets there."""
 
 REPLIES_BYTES_MAX = 8 << 20
-"""A few of the largest answers (all instruments, an account's history)."""
+"""A few of the largest answers (all instruments, an account's history). A single one is always
+taken."""
 
 HELD_BYTES_MAX = 16 << 20
 """What the subscriptions of one connection may keep alive together: a thousand subscriptions each
@@ -360,7 +361,7 @@ class Outlet(ABC):
 
     def _queue_reply(self, frame: Frame) -> bool:
         over = self._replies_bytes + frame.size > REPLIES_BYTES_MAX
-        if over or len(self._replies) >= REPLIES_MAX:
+        if self._replies and (over or len(self._replies) >= REPLIES_MAX):
             self.counts.flooded += 1
             self.close(SLOW_CONSUMER)
             return False

@@ -79,6 +79,12 @@ class DirectOutlet(Outlet):
         connection.server.send_lock = ServerSide(self._lock, self)  # type: ignore[assignment]
         counts.direct += 1
 
+    def open(self) -> None:
+        """Begin to write, unless the peer has closed while the upgrade was answered."""
+        if not self._connection.is_open():
+            self.mark_closed()
+        super().open()
+
     def write_nowait(self, frame: Frame) -> bool:
         """Offer a data frame; see `Outlet.write_nowait`, here without a call in between."""
         if not self.clear:
