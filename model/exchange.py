@@ -67,6 +67,9 @@ DIGEST_BYTES: Final = 32
 CASH_MAX: Final = 10**10 * USD
 """Most that an account may hold after a credit or transfer: sums then stay within 64 bits."""
 
+CREDITED_MAX: Final = 2**62
+"""Most that all credits may come to, in micro-USD, for the same reason."""
+
 LEVERAGE_MAX: Final = 100
 """Largest maximum leverage of a market."""
 
@@ -316,6 +319,8 @@ class Exchange:
             return Refusal.CREDIT_INVALID
         account = self.engine.accounts.get(command.account)
         if (account.cash if account is not None else 0) + command.usd > CASH_MAX:
+            return Refusal.BALANCE_AT_MAX
+        if self.credited_usd + command.usd > CREDITED_MAX:
             return Refusal.BALANCE_AT_MAX
         self._account_or_new(command.account).pay(command.usd)
         self.credited_usd += command.usd

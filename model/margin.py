@@ -55,7 +55,7 @@ def refresh(account: Account, markets: Sequence[Market], epoch: int) -> None:
 def adjust(account: Account, position: Position, mark: int) -> None:
     """Bring the kept demand in line after a position's size or resting lots changed.
 
-    The account's totals must be of the current epoch.
+    Totals of an earlier epoch stay as worthless as they were, which does no harm.
     """
     margin = demand(position, mark)
     account.required += margin - position.margin

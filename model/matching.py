@@ -64,8 +64,8 @@ class MatchingEngine:
         self.accounts: dict[Address, Account] = {}
         self.epoch = 0
         self.time_ms = 0
-        self.next_oid = 1
-        self.next_trade_id = 1
+        self.next_oid = OrderId(1)
+        self.next_trade_id = TradeId(1)
         self.taker_fee_ppm = 0
         self.maker_fee_ppm = 0
         self.fees = 0
@@ -142,8 +142,8 @@ class MatchingEngine:
                     return
                 margin = wanted
 
-        oid = OrderId(self.next_oid)
-        self.next_oid += 1
+        oid = self.next_oid
+        self.next_oid += 1  # type: ignore[assignment]  # NewType would cost a call
         address = account.address
         events.append(
             OrderPlaced(asset, address, oid, is_buy, price, lots, tif, reduce_only, cloid)
@@ -260,8 +260,8 @@ class MatchingEngine:
                 fee=maker_fee,
             )
             market.last = price
-            trade_id = TradeId(self.next_trade_id)
-            self.next_trade_id += 1
+            trade_id = self.next_trade_id
+            self.next_trade_id += 1  # type: ignore[assignment]  # NewType would cost a call
             events.append(
                 Traded(taker.asset, trade_id, price, lots, taker.is_buy, taker_leg, maker_leg)
             )
@@ -343,8 +343,7 @@ class MatchingEngine:
         position = account.positions[order.asset]
         (market.bids if order.is_buy else market.asks).remove(order)
         account.forget(order, position)
-        if account.epoch == self.epoch:
-            adjust(account, position, market.mark)
+        adjust(account, position, market.mark)
         events.append(
             OrderCanceled(order.asset, account.address, order.oid, order.remaining, reason)
         )

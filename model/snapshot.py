@@ -17,7 +17,7 @@ from msgspec import Struct
 from model.accounts import Account, Position
 from model.agents import Agent
 from model.errors import UnreadableSnapshotError
-from model.ids import Address
+from model.ids import Address, OrderId, TradeId
 from model.instruments import Instrument
 from model.markets import Market
 from model.orders import Order
@@ -62,8 +62,8 @@ class _State(Struct, frozen=True, array_like=True):
     fees: int
     credited_usd: int
     faucet_credits: int
-    next_oid: int
-    next_trade_id: int
+    next_oid: OrderId
+    next_trade_id: TradeId
     markets: list[_MarketRecord]
     accounts: list[_AccountRecord]
     agents: list[tuple[Address, Agent]]

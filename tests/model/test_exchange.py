@@ -25,8 +25,8 @@ from model.events import (
     OrderPlaced,
     UsdSent,
 )
-from model.exchange import CASH_MAX, Exchange
-from model.ids import AssetId
+from model.exchange import CASH_MAX, CREDITED_MAX, Exchange
+from model.ids import Address, AssetId
 from model.instruments import Instrument
 from model.refusals import Refusal
 from model.units import E8, USD
@@ -142,6 +142,19 @@ def test_transfer_beyond_the_receivers_maximum_is_refused() -> None:
     desk.apply(Credit(BOB, CASH_MAX - 10_000 * USD, CreditSource.FUND))
 
     assert only(desk.send(ALICE, BOB, 1), CommandRefused).reason is Refusal.BALANCE_AT_MAX
+
+
+def test_credits_have_a_maximum_altogether() -> None:
+    """However many accounts share them, sums stay within what the journal can hold."""
+    desk = Desk()
+    refused = []
+    for number in range(CREDITED_MAX // CASH_MAX + 1):
+        account = Address(f"0x{number:040x}")
+        refused += desk.exchange.apply(Credit(account, CASH_MAX, CreditSource.FUND))
+
+    assert only(refused, CommandRefused).reason is Refusal.BALANCE_AT_MAX
+    assert desk.exchange.credited_usd <= CREDITED_MAX
+    assert Exchange.load(desk.exchange.dump()).digest() == desk.exchange.digest()
 
 
 def test_negative_transfer_is_refused() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from model.errors import BrokenInvariantError
 from model.exchange import Exchange
+from model.ids import OrderId
 from model.invariants import check
 from model.markets import Market
 from tests.model.desk import ALICE, BOB, BTC, CAROL, KEY, Desk, cloid, order
@@ -145,7 +146,7 @@ def _(exchange: Exchange) -> None:
 
 @found_as("yet to be given out")
 def _(exchange: Exchange) -> None:
-    exchange.engine.next_oid = 1
+    exchange.engine.next_oid = OrderId(1)
 
 
 @found_as("agents and the accounts")
