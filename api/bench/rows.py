@@ -11,8 +11,8 @@ from attrs import frozen
 class Row:
     """One figure.
 
-    ``ratio`` is the figure over that of the row's baseline, ``None`` where there is none; the note says which it is
-    and what was left out.
+    ``ratio`` is the figure over that of the row's baseline, ``None`` where there is none. The note
+    says which it is and what was left out.
     """
 
     name: str
@@ -35,10 +35,13 @@ def format_rows(rows: Sequence[Row]) -> str:
         for row in rows
     ]
     widths = [max((len(cell[i]) for cell in cells), default=0) for i in range(4)]
-    return "\n".join(
-        f"{name:<{widths[0]}}  {figure:>{widths[1]}} {unit:<{widths[2]}}  {ratio:>{widths[3]}}  {note}".rstrip()
-        for name, figure, unit, ratio, note in cells
-    )
+    return "\n".join(_line(cell, widths).rstrip() for cell in cells)
+
+
+def _line(cell: tuple[str, str, str, str, str], widths: Sequence[int]) -> str:
+    name, figure, unit, ratio, note = cell
+    left = f"{name:<{widths[0]}}  {figure:>{widths[1]}} {unit:<{widths[2]}}"
+    return f"{left}  {ratio:>{widths[3]}}  {note}"
 
 
 def print_rows(rows: Sequence[Row]) -> None:
