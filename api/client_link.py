@@ -403,5 +403,7 @@ def _describe(error: BaseException) -> str:
             return _describe(_first(error.__cause__))
         case OSError(errno=int(number)) if number > 0:  # names that do not resolve are below 0
             return os.strerror(number).lower()
+        case OSError(strerror=str(words)):
+            return words.lower()
         case _:
             return str(error) or type(error).__name__

@@ -13,6 +13,8 @@ from api.config import load_config
 from api.demo import Demo, bot_children, demo_children, demo_key, make_signer, oracle_reader
 from api.signing import Chain, Signature, l1_action_hash, l1_digest, recover_signer
 from model.units import E8
+from supervision import SupervisorSpec, open_system
+from supervision.errors import UnknownPath
 
 ACTION = {
     "type": "order",
@@ -29,7 +31,8 @@ async def nowhere(_body: Any) -> bytes:
 
 
 def demo(**changes: Any) -> Demo:
-    return Demo(load_config(), nowhere, nowhere, nowhere, lambda: 0, **changes)
+    ways = {"exchange": nowhere, "info": nowhere, "submit": nowhere, **changes}
+    return Demo(load_config(), clock_ms=lambda: 0, **ways)
 
 
 def test_a_bots_signature_recovers_to_its_address() -> None:
@@ -61,6 +64,29 @@ def test_every_market_has_a_maker_and_there_are_takers() -> None:
 def test_the_oracle_comes_before_the_bots() -> None:
     """They look at it."""
     assert [spec.id for spec in demo_children(demo())] == ["oracle", "bots"]
+
+
+async def test_bots_that_cannot_work_are_given_up_alone(autojump_clock: object) -> None:
+    """The exchange and its oracle go on without them."""
+    moves: list[object] = []
+
+    async def submit(move: object) -> None:
+        await trio.lowlevel.checkpoint()
+        moves.append(move)
+
+    async def info(body: bytes) -> bytes:
+        await trio.lowlevel.checkpoint()
+        if b"metaAndAssetCtxs" in body:
+            return b'[{"universe":[]},[{"oraclePx":"65000.0"}]]'
+        return b'[{"coin":"NOSUCH","side":"B","limitPx":"1.0","sz":"1.0","oid":1}]'
+
+    spec = SupervisorSpec(demo_children(demo(info=info, submit=submit)))
+    async with open_system(spec) as system:
+        await trio.sleep(600)
+        assert len(moves) > 590
+        assert system.address("oracle").generation == 1
+        with pytest.raises(UnknownPath):
+            system.address("bots/taker-1")
 
 
 async def test_oracle_prices_are_read_from_the_contexts_of_the_markets() -> None:
