@@ -23,7 +23,7 @@ def test_benchmark_gives_its_rows() -> None:
 
 
 def test_flow_is_mixed_as_it_says_and_nothing_of_it_is_refused() -> None:
-    """About 48 orders in a hundred rest, 46 are cancelled, 6 trade; executed again, it is the same."""
+    """Of a hundred about 48 rest, 46 are cancelled, 6 trade; executed again, it is the same."""
     flow = Flow()
     opening, blocks = flow.opening(), flow.blocks(3_000)
     exchange = Exchange()
