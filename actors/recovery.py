@@ -21,10 +21,13 @@ import msgspec
 from attrs import field, frozen
 
 from actors.journal import Head, JournalReader, Row
+from actors.mending import examine
 from actors.snapshots import Snapshot, Snapshots
 from actors.storage import (
     BrokenJournalError,
     DataDirectory,
+    DataDirectoryInUseError,
+    DirectoryLock,
     ReplayMismatchError,
     SnapshotAheadError,
     SnapshotSkipped,
@@ -76,20 +79,23 @@ class SnapshotVerdict:
 
 @frozen
 class VerifyReport:
-    """What a whole replay found: the journal is sound, or ``verify`` would have raised.
+    """What a whole replay found; ``verify`` would have raised if a block were not sound.
 
-    ``state_digest`` is that of the exchange after the last block.
+    ``state_digest`` is that of the exchange after the last block. ``damage`` says what the next
+    start would have to mend behind it; ``None`` also while another process has the directory, since
+    its files then change under the eyes.
     """
 
     head: Head | None
     commands: int
     state_digest: bytes
     snapshots: tuple[SnapshotVerdict, ...]
+    damage: str | None = None
 
     @property
     def is_sound(self) -> bool:
-        """Tell whether no snapshot has a flaw either."""
-        return all(verdict.flaw is None for verdict in self.snapshots)
+        """Tell whether there is no damage and no snapshot has a flaw either."""
+        return self.damage is None and all(verdict.flaw is None for verdict in self.snapshots)
 
 
 def recover(path: Path, *, progress: Progress | None = None) -> Recovered:
@@ -119,6 +125,8 @@ def verify(path: Path, *, progress: Progress | None = None) -> VerifyReport:
         in ``recover``.
     """
     directory = DataDirectory(path)
+    directory.check()
+    damage = _damage(directory)
     with JournalReader(directory) as reader:
         head = reader.head()
         kept = Snapshots(directory.snapshots)
@@ -133,7 +141,28 @@ def verify(path: Path, *, progress: Progress | None = None) -> VerifyReport:
         rows = reader.rows(after=exchange.height, upto=_height(head))
         commands += _replay(exchange, rows, _height(head), progress)
         ordered = tuple(sorted(verdicts, key=lambda verdict: verdict.path))
-        return VerifyReport(head, commands, exchange.digest(), ordered)
+        return VerifyReport(head, commands, exchange.digest(), ordered, damage)
+
+
+def _damage(directory: DataDirectory) -> str | None:
+    """Say what a start would have to mend, if that can be told.
+
+    Raises:
+        JournalError: it would refuse.
+    """
+    try:
+        lock = DirectoryLock.acquire(directory)
+    except DataDirectoryInUseError:
+        return None
+    try:
+        found = examine(directory)
+    finally:
+        lock.release()
+    if found.flaw is not None:
+        raise found.flaw
+    if not found.log.claimed:
+        return None
+    return f"{found.reason}: {len(found.rescued)} blocks can be read behind it"
 
 
 def _start(

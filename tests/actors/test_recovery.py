@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -176,3 +177,35 @@ def test_verification_finds_a_snapshot_of_another_state(tmp_path: Path) -> None:
     report = verify(tmp_path)
     assert [verdict.flaw is None for verdict in report.snapshots] == [True, False]
     assert not report.is_sound
+
+
+def test_verification_tells_what_a_start_would_mend(tmp_path: Path) -> None:
+    """Blocks that a damaged write-ahead log hides are damage, though all that is read is sound."""
+    running, killed = tmp_path / "running", tmp_path / "killed"
+    killed.mkdir()
+    with Journal.open(running) as journal:
+        for one in run(Exchange(), 5, seed=1):
+            journal.append([one])
+        for name in ("journal.sqlite", "journal.sqlite-wal"):
+            shutil.copyfile(running / name, killed / name)
+    sound = verify(killed)
+    content = bytearray((killed / "journal.sqlite-wal").read_bytes())
+    content[-5000] ^= 1
+    (killed / "journal.sqlite-wal").write_bytes(content)
+
+    report = verify(killed)
+    assert sound.is_sound
+    assert not report.is_sound
+    assert report.damage is not None
+
+
+def test_a_running_exchange_can_be_verified(tmp_path: Path) -> None:
+    """Verification needs no lock and sees what is committed."""
+    with Journal.open(tmp_path) as journal:
+        for one in run(Exchange(), 5, seed=1):
+            journal.append([one])
+        report = verify(tmp_path)
+
+    assert report.is_sound
+    assert report.head is not None
+    assert report.head.height == 5
