@@ -190,6 +190,7 @@ async def _restart_child(run: SupervisorRun, id: str) -> None:
     child = _find(run, id)
     if child.run is not None:
         raise StillRunning(child.cell.path)
+    run.forgive(child)
     exit = await run.start(child)
     if exit is not None and exit.kind is not ExitKind.NORMAL:
         run.close(child)

@@ -102,6 +102,7 @@ class ActorRun(ScopedRun):
         if not self.ready:
             return
         self._wake = partial(reschedule, current_task())
+        self.idle_since = self.cell.services.clock()
         grouped = type(actor).handle_batch is not Actor.handle_batch
         handle = self._handle_group if grouped else self._handle_each
         mailbox = self.cell.mailbox
@@ -115,7 +116,6 @@ class ActorRun(ScopedRun):
             elif self._draining:
                 return
             else:
-                self.idle_since = self.cell.services.clock()
                 mailbox.waker = self._wake
                 await wait_task_rescheduled(self._stop_waiting)
 
@@ -136,7 +136,7 @@ class ActorRun(ScopedRun):
         for _ in range(actor.batch_max):
             envelope = take()
             reply = envelope.reply
-            if reply is not None and (reply.abandoned or envelope.deadline <= clock()):
+            if reply is not None and (reply.abandoned or envelope.deadline <= began):
                 mailbox.expired += 1
             else:
                 envelope.attempt += 1
@@ -155,7 +155,8 @@ class ActorRun(ScopedRun):
         self.in_hand = None
         if mailbox.room is not None:
             mailbox.made_room()
-        cell.busy_seconds += clock() - began
+        self.idle_since = clock()
+        cell.busy_seconds += self.idle_since - began
         if user:
             await trio.lowlevel.checkpoint()
 
@@ -203,7 +204,8 @@ class ActorRun(ScopedRun):
             mailbox.handled += len(batch)
         if mailbox.room is not None:
             mailbox.made_room()
-        self.cell.busy_seconds += clock() - began
+        self.idle_since = clock()
+        self.cell.busy_seconds += self.idle_since - began
         if mailbox.user:
             await trio.lowlevel.checkpoint()
 

@@ -204,7 +204,10 @@ class Mailbox:
         """Append whatever the bound says; for what is bounded elsewhere, such as timers."""
         self.user.append(envelope)
         self.accepted += 1
-        self.wake()
+        waker = self.waker
+        if waker is not None:
+            self.waker = None
+            waker()
 
     def push_front(self, envelope: Envelope) -> None:
         """Put a message that was in hand back to the front. It was accepted before."""

@@ -136,7 +136,10 @@ class Pool(Generic[K]):
         cell.mailbox.configure(self.spec.mailbox)
         member = self.members[key] = Member(key, cell)
         self._by_text[text] = key
-        self.make_idle(member)
+        if self.cell.closed:
+            cell.close()
+        else:
+            self.make_idle(member)
         return member
 
     def _forget_one_idle(self) -> None:
@@ -155,6 +158,7 @@ class Pool(Generic[K]):
 
     def _activate(self, member: Member[K]) -> None:
         """Queue a start. An address may have outlived its key: then it takes its place again."""
+        member.cell.mailbox.waker = None
         known = self.members.setdefault(member.key, member)
         if known is not member:
             self._redirect(member, known)

@@ -92,8 +92,9 @@ class Registry:
 
         cell = self.specify(path, Kind.POOL)
         pool = self._pools.get(path)
-        if pool is None or pool.spec is not spec:
+        if pool is None:
             pool = self._pools[path] = Pool(cell, spec)
+        pool.spec = spec
         return pool
 
     def pool(self, path: str) -> Pool[Any]:
@@ -121,6 +122,15 @@ class Registry:
             if path == cell.path or path.startswith(prefix):
                 found.extend(member.cell for member in pool.members.values())
         return found
+
+    def children(self, cell: Cell) -> list[Cell]:
+        """Return the cells directly below a supervisor."""
+        prefix = f"{cell.path}/" if cell.path else ""
+        return [
+            below
+            for path, below in self._cells.items()
+            if path and path.startswith(prefix) and "/" not in path[len(prefix) :]
+        ]
 
     def forget(self, path: str) -> None:
         """Forget a cell and everything below it. Addresses keep pointing to the closed cells."""

@@ -63,6 +63,7 @@ class SupervisorRun(Run):
         self._starting: Run | None = None
         for child in spec.children:
             self.add(child)
+        self._forget_strangers()
 
     def _new_window(self) -> RestartWindow:
         spec = self.spec
@@ -75,6 +76,21 @@ class SupervisorRun(Run):
         cell = specify(self.cell.services.registry, child_path(self.path, spec.id), spec)
         child = self.children[spec.id] = Child(spec, cell, window)
         return child
+
+    def _forget_strangers(self) -> None:
+        """Close cells of children that were added to an earlier incarnation while it ran."""
+        registry = self.cell.services.registry
+        known = {child.cell for child in self.children.values()}
+        for cell in registry.children(self.cell):
+            if cell not in known:
+                close_subtree(cell)
+                registry.forget(cell.path)
+
+    def forgive(self, child: Child) -> None:
+        """Forget the earlier failures of a child that is started by hand."""
+        child.streak.failures = 0
+        if self.spec.budget is Budget.PER_CHILD:
+            child.window = self._new_window()
 
     # Life
 

@@ -10,6 +10,7 @@ from supervision import (
     Actor,
     AlreadyPresent,
     AlreadyStarted,
+    Budget,
     ChildCounts,
     ChildSpec,
     ControlError,
@@ -109,3 +110,41 @@ async def test_change_that_comes_too_late_is_refused(autojump_clock: MockClock) 
 
         with pytest.raises(ControlError):
             await root.start_child(ChildSpec("b", Echo))
+
+
+async def test_added_child_ends_with_its_incarnation(autojump_clock: MockClock) -> None:
+    """A supervisor that is restarted has the children of its specification only."""
+
+    class Fuse(Echo):
+        async def handle(self, message: Any) -> Any:
+            raise ValueError("blown")
+
+    inner = SupervisorSpec([ChildSpec("fuse", Fuse)], intensity=0)
+    async with open_system(SupervisorSpec([ChildSpec("s", inner)])) as system:
+        added = await system.supervisor("s").start_child(ChildSpec("added", Echo))
+        system.address("s/fuse").tell("blow")
+        await wait_all_tasks_blocked()
+
+        assert added.tell("x") is Delivery.STOPPED
+        assert [row.id for row in system.supervisor("s").which_children()] == ["fuse"]
+
+
+async def test_failed_child_restarted_by_hand_is_forgiven(autojump_clock: MockClock) -> None:
+    """A child that spent its own budget has it back when somebody starts it again."""
+
+    class Crash(Echo):
+        async def handle(self, message: Any) -> Any:
+            raise ValueError("crash")
+
+    spec = SupervisorSpec([ChildSpec("a", Crash)], budget=Budget.PER_CHILD)
+    async with open_system(spec) as system:
+        a = system.address("a")
+        for _ in range(2):
+            a.tell("crash")
+            await wait_all_tasks_blocked()
+        failed = a.state
+        await system.supervisor().restart_child("a")
+        a.tell("crash")
+        await wait_all_tasks_blocked()
+
+        assert (failed, a.state) == (State.FAILED, State.RUNNING)

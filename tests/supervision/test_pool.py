@@ -227,3 +227,11 @@ async def test_unknown_paths(autojump_clock: MockClock) -> None:
             system.address("pool/nobody")
         with pytest.raises(UnknownPath):
             system.pool("nothing")
+
+
+async def test_pool_of_an_ended_tree_starts_nothing(autojump_clock: MockClock) -> None:
+    """After the tree ended, a new key answers at once that nothing will come."""
+    async with open_system(tree()) as system:
+        pool = system.pool("pool")
+
+    assert pool.address("late").tell("x") is Delivery.STOPPED
