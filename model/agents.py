@@ -51,11 +51,12 @@ class AgentBook:
         agent = self.agents.get(signer)
         return agent.master if agent is not None and time_ms < agent.valid_until else None
 
-    def of_account(self, account: Account) -> tuple[AgentState, ...]:
-        """Return an account's agents, ordered by name."""
+    def of_account(self, account: Account, time_ms: int) -> tuple[AgentState, ...]:
+        """Return an account's unexpired agents, ordered by name."""
         return tuple(
             AgentState(address, name, self.agents[address].valid_until)
             for name, address in sorted(account.agents.items())
+            if time_ms < self.agents[address].valid_until
         )
 
     def refusal(

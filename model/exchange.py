@@ -388,7 +388,8 @@ class Exchange:
         account = self.engine.accounts.get(address)
         if account is None:
             return AccountState(address, False, 0, 0, (), (), ())
-        return account.to_state(self.position_states(account), self.agent_book.of_account(account))
+        agents = self.agent_book.of_account(account, self.time_ms)
+        return account.to_state(self.position_states(account), agents)
 
     def position_states(self, account: Account) -> tuple[PositionState, ...]:
         """Return what an account holds or chose, by asset id.

@@ -112,9 +112,11 @@ def test_expired_agents_make_room() -> None:
     for agent, name in ((KEY, "a"), (KEY_2, "b"), (KEY_3, "c")):
         desk.approve(ALICE, agent, name, START_MS + 10)
     desk.block(START_MS + 10)
+    assert desk.state(ALICE).agents == ()
 
     desk.approve(ALICE, KEY_4, "d", START_MS + 20)
 
+    assert list(desk.exchange.agent_book.agents) == [KEY_4]
     assert desk.state(ALICE).agents == (AgentState(KEY_4, "d", START_MS + 20),)
 
 
