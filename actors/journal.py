@@ -399,9 +399,14 @@ class AsyncJournal:
     _limiter: trio.CapacityLimiter = field(init=False, factory=lambda: trio.CapacityLimiter(1))
 
     @classmethod
-    async def open(cls, path: Path) -> AsyncJournal:
-        """Open a journal in a worker thread."""
-        return cls(await trio.to_thread.run_sync(Journal.open, path))
+    async def open(
+        cls, path: Path, *, check_after: int = 0, progress: Progress | None = None
+    ) -> AsyncJournal:
+        """Open a journal in a worker thread, as ``Journal.open`` does."""
+        opened = await trio.to_thread.run_sync(
+            lambda: Journal.open(path, check_after=check_after, progress=progress)
+        )
+        return cls(opened)
 
     def head(self) -> Head | None:
         """Return the last block's height, digest and time; ``None`` while there is no block."""

@@ -23,7 +23,7 @@ from actors.journal import Journal, JournalReader, Sealed
 from actors.recovery import recover
 from actors.snapshots import Snapshot, Snapshots
 from actors.storage import DataDirectory
-from api.bench.flow import Block, Flow, block_time_ms
+from api.bench.flow import RESTING_AT_START, Block, Flow, block_time_ms
 from api.bench.rows import Row, print_rows
 from model.blocks import GENESIS_DIGEST, Entry, seal
 from model.exchange import Exchange
@@ -115,12 +115,22 @@ def _sealed(exchange: Exchange, commands: int) -> Iterator[Sealed]:
         yield block, body
 
 
+class _LastingFlow(Flow):
+    """A flow whose books do not run dry in the long run, since more is taken than rests."""
+
+    def refill(self) -> Block:
+        """Return as many resting orders as are missing of those at the start."""
+        missing = RESTING_AT_START - len(self.live.oids)
+        return [self._place(self._resting(1)) for _ in range(missing)]
+
+
 def _batches(commands: int) -> Iterator[Block]:
-    flow = Flow()
+    flow = _LastingFlow()
     yield flow.opening()
     left = commands
     while left > 0:
-        slice_of = [one for block in flow.blocks(min(left, COMMANDS_PER_SLICE)) for one in block]
+        blocks = flow.blocks(min(left, COMMANDS_PER_SLICE))
+        slice_of = [one for block in [*blocks, flow.refill()] for one in block]
         for start in range(0, len(slice_of), COMMANDS_PER_BLOCK):
             yield slice_of[start : start + COMMANDS_PER_BLOCK]
         left -= len(slice_of)
