@@ -11,7 +11,8 @@ from typing import Final
 import trio
 from attrs import define, field
 
-from actors.journal import AsyncJournal, JournalReader
+from actors.journal import AsyncJournal
+from actors.journal_reader import JournalReader
 from actors.recovery import Progress, Recovered, recover
 from actors.sequencer import Chain
 from actors.snapshots import Snapshot, Snapshots

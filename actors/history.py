@@ -21,7 +21,7 @@ from attrs import define, field, frozen
 
 from actors.history_queries import HistoryReader
 from actors.history_store import HistoryStore, discard
-from actors.journal import JournalReader
+from actors.journal_reader import JournalReader
 from actors.source import At
 from actors.storage import BrokenJournalError, DataDirectory
 from model.blocks import Block

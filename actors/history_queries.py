@@ -15,7 +15,7 @@ import msgspec
 from attrs import frozen
 
 from actors.history_store import BASE_INTERVALS
-from actors.journal import connect
+from actors.journal_file import connect
 from model.ids import Address, AssetId, Cloid, OrderId
 from model.views.account import RECENT_FILLS_MAX, RECENT_LEDGER_MAX, RECENT_ORDERS_MAX, AccountSeeds
 from model.views.candles import (

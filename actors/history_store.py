@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 from attrs import Factory, define
 
-from actors.journal import connect
+from actors.journal_file import connect
 from model.blocks import GENESIS_DIGEST, Block
 from model.events import Event, MarketListed, Traded
 from model.ids import Address, OrderId

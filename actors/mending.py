@@ -27,7 +27,8 @@ from typing import Final
 
 from attrs import field, frozen
 
-from actors.journal import Head, JournalReader, Progress, Row, open_for_writing, prove
+from actors.journal_file import Head, Progress, Row, open_for_writing, prove
+from actors.journal_reader import JournalReader
 from actors.pages import RawPages, WriteAheadLog, read_log
 from actors.snapshots import Snapshots
 from actors.storage import (

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from attrs import define, frozen
 
-from actors.journal import PAGE_BYTES, Row
+from actors.journal_file import PAGE_BYTES, Row
 
 _LEAF: Final = 0x0D
 _FIRST_PAGE_HEADER_BYTES: Final = 100

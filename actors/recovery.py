@@ -20,7 +20,8 @@ from typing import Final
 import msgspec
 from attrs import field, frozen
 
-from actors.journal import Head, JournalReader, Row
+from actors.journal_file import Head, Row
+from actors.journal_reader import JournalReader
 from actors.mending import examine
 from actors.snapshots import Snapshot, Snapshots
 from actors.storage import (

@@ -19,7 +19,8 @@ from typing import Final
 
 from actors.history import COMMANDS_PER_LONG_STEP, step
 from actors.history_store import HistoryStore
-from actors.journal import Journal, JournalReader, Sealed
+from actors.journal import Journal, Sealed
+from actors.journal_reader import JournalReader
 from actors.recovery import recover
 from actors.snapshots import Snapshot, Snapshots
 from actors.storage import DataDirectory

@@ -7,7 +7,9 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.journal import AsyncJournal, Journal, JournalReader, connect
+from actors.journal import AsyncJournal, Journal
+from actors.journal_file import connect
+from actors.journal_reader import JournalReader
 from actors.storage import (
     BrokenJournalError,
     DataDirectory,

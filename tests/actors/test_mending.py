@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.journal import Journal, Sealed, connect
+from actors.journal import Journal, Sealed
+from actors.journal_file import connect
 from actors.mending import examine
 from actors.pages import read_log
 from actors.snapshots import Snapshot, Snapshots
