@@ -226,8 +226,7 @@ class Cell:
             self._fail_waiting_asks(retry_at)
 
     def _fail_waiting_asks(self, retry_at: float) -> None:
-        for envelope in [e for e in self.mailbox.user if e.reply is not None]:
-            self.mailbox.discard(envelope)
+        for envelope in self.mailbox.take_asks():
             assert envelope.reply is not None
             if not envelope.reply.abandoned:
                 envelope.reply.fail(Restarting(self.path, retry_at))

@@ -9,7 +9,7 @@ import attrs
 from supervision.actor import Actor
 from supervision.cell import Cell, Kind, State
 from supervision.incarnation import ActorRun
-from supervision.pool import PoolRun
+from supervision.pool_run import PoolRun
 from supervision.registry import Registry
 from supervision.restarts import FailureStreak, RestartWindow
 from supervision.run import Run

@@ -12,16 +12,13 @@ from trio.lowlevel import Abort, current_task, reschedule, wait_task_rescheduled
 from supervision.actor import Actor, Context, Ignore, Stop
 from supervision.address import Address, cell_of, current_run
 from supervision.cell import Cell, Down, Exit, State
-from supervision.deadletters import DeadReason
-from supervision.envelope import Envelope, InHand, Reply, in_hand_policy
-from supervision.errors import AskError, NoReply, ServerDied, Stopped
+from supervision.envelope import Envelope, Reply
+from supervision.errors import NoReply
 from supervision.mailbox import Mailbox
 from supervision.restarts import ExitKind
 from supervision.run import Run, ScopedRun
+from supervision.settlement import Settlement
 from supervision.timers import Timer
-
-ATTEMPTS_MAX = 2
-"""A message that crashed its actor this often is poison, whatever its policy."""
 
 
 @attrs.frozen
@@ -262,62 +259,11 @@ class ActorRun(ScopedRun):
     def _settle(self, exit: Exit) -> None:
         """Send what is in hand where its type says, before anybody waits for a clean-up."""
         self._drop_timers()
-        in_hand = self._envelopes_in_hand()
-        for envelope in reversed(in_hand):
-            self._settle_one(envelope, exit, alone=len(in_hand) == 1)
+        settlement = Settlement(self.cell, exit)
+        settlement.settle(self._envelopes_in_hand())
         self.in_hand = None
         if exit.kind is ExitKind.ABNORMAL:
-            self._fail_kept(exit)
-
-    def _settle_one(self, envelope: Envelope, exit: Exit, *, alone: bool) -> None:
-        mailbox, reply = self.cell.mailbox, envelope.reply
-        elsewhere = reply is not None and reply.carrier not in (envelope, None)
-        answered = reply is not None and (reply.done or reply.abandoned)
-        crashed = exit.kind is ExitKind.ABNORMAL
-        if elsewhere or answered or exit.kind in (ExitKind.NORMAL, ExitKind.SHUTDOWN):
-            mailbox.handled += 1
-            if not elsewhere:
-                self._fail(reply, exit)
-            return
-        policy = in_hand_policy(envelope.message)
-        if crashed and alone and envelope.attempt >= ATTEMPTS_MAX:
-            self._lose(envelope, DeadReason.POISON, exit)
-        elif policy is InHand.REDELIVER:
-            self._put_back(envelope, counted=crashed and alone)
-            if crashed and not alone:
-                self.cell.mailbox.singly += 1
-        elif policy is InHand.DROP:
-            mailbox.dropped += 1
-            self._fail(reply, exit)
-        else:
-            self._lose(envelope, DeadReason.IN_HAND if crashed else DeadReason.INTERRUPTED, exit)
-
-    def _lose(self, envelope: Envelope, reason: DeadReason, exit: Exit) -> None:
-        self._fail(envelope.reply, exit)
-        self.cell.bury(envelope, reason, exit.cause)
-
-    def _put_back(self, envelope: Envelope, *, counted: bool) -> None:
-        if not counted:
-            envelope.attempt -= 1
-        if envelope.reply is not None:
-            envelope.reply.carry(envelope, self.cell)
-        self.cell.mailbox.push_front(envelope)
-
-    def _fail(self, reply: Reply | None, exit: Exit) -> None:
-        if reply is None or reply.done or reply.abandoned:
-            return
-        error: AskError
-        if exit.kind is ExitKind.ABNORMAL:
-            error = ServerDied(self.path, repr(exit.cause))
-        else:
-            error = Stopped(self.path, exit.reason)
-        error.__cause__ = exit.cause
-        reply.fail(error)
-
-    def _fail_kept(self, exit: Exit) -> None:
-        for reply in list(self.kept_replies):
-            self._fail(reply, exit)
-        self.kept_replies.clear()
+            settlement.fail_kept(self.kept_replies)
 
     # The end
 
@@ -341,7 +287,7 @@ class ActorRun(ScopedRun):
 
     def _last_settlement(self, exit: Exit) -> None:
         self._drop_timers()
-        self._fail_kept(exit)
+        Settlement(self.cell, exit).fail_kept(self.kept_replies)
         for cell in self._watching or ():
             cell.unwatch(self._notice)
         self._watching = None

@@ -239,6 +239,16 @@ class Mailbox:
                 return True
         return False
 
+    def take_asks(self) -> list[Envelope]:
+        """Remove the asks from the user lane and leave the tells, in their order."""
+        asks = [envelope for envelope in self.user if envelope.reply is not None]
+        if asks:
+            tells = [envelope for envelope in self.user if envelope.reply is None]
+            self.user.clear()
+            self.user.extend(tells)
+            self.expired += len(asks)
+        return asks
+
     async def wait_room(self) -> None:
         """Wait until there may be room, or the mailbox was closed."""
         if self.room is None:
