@@ -64,7 +64,7 @@ class History:
         self._file = DataDirectory(path).history
         self._writer = writer
         self._limiter = trio.CapacityLimiter(READERS_MAX)
-        self._idle: list[HistoryReader] = []
+        self._idle: list[tuple[int, HistoryReader]] = []
         self._edition = 0
         self._moved = trio.Event()
         self.height = 0
@@ -111,25 +111,34 @@ class History:
     def replaced(self) -> None:
         """Take note that the file is another one: connections to the old one are of no use."""
         self._edition += 1
-        while self._idle:
-            self._idle.pop().close()
+        idle, self._idle = self._idle, []
+        for _, reader in idle:
+            reader.close()
 
     def close(self) -> None:
         """Close the idle connections; further queries open new ones."""
         self.replaced()
 
     def _read(self, query: Callable[[HistoryReader], ResultT], edition: int) -> ResultT:
-        reader = self._idle.pop() if self._idle else HistoryReader(self._file)
+        """Run a query in a worker thread. Several may be here at once."""
+        reader = self._take_idle(edition) or HistoryReader(self._file)
         try:
             result = query(reader)
         except sqlite3.Error:
             reader.close()
             raise
-        if edition == self._edition:
-            self._idle.append(reader)
-        else:
-            reader.close()
+        self._idle.append((edition, reader))
         return result
+
+    def _take_idle(self, edition: int) -> HistoryReader | None:
+        while True:
+            try:
+                opened_in, reader = self._idle.pop()
+            except IndexError:
+                return None
+            if opened_in == edition:
+                return reader
+            reader.close()
 
 
 @define

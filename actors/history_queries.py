@@ -123,7 +123,7 @@ class HistoryReader:
         if isinstance(target, str):
             row = self._one(
                 "SELECT record FROM orders WHERE cloid = ? AND account = ? AND oid > 0"
-                " ORDER BY oid DESC, id DESC LIMIT 1",
+                " ORDER BY id DESC LIMIT 1",  # a cloid is free again only when its order is gone
                 (target, account_id),
             )
         else:
