@@ -1,17 +1,18 @@
 """Fan-out: give one encoded frame to many subscriptions.
 
 Both ways run to the end without a checkpoint, so every subscriber sees the same order of frames.
-`publish` is for one frame. A `Cork` is for several frames of one block: it collects them for each
-connection and writes each connection once, which saves a system call per frame and client.
+`publish` is for one frame. A `Cork` is for the frames of one block: it collects them and writes
+each connection once, which saves a system call for each further frame of a client. With a single
+frame it is `publish`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from actors.frames import Frame
 from actors.outlet import Outlet
 from actors.subscription import Subscription
 
-STAGED_FRAMES_MAX = 64
+BATCH_FRAMES_MAX = 64
 """Frames of one connection written together; beyond it the saving is used up and only the copy that
 joins them grows."""
 
@@ -26,37 +27,49 @@ def publish(subscriptions: Iterable[Subscription], frame: Frame) -> None:
 class Cork:
     """Collects the frames of one block and writes each connection once.
 
-    Use it as `with cork: cork.publish(...)`, or call `flush` at the end; do not await before that.
-    A direct write to a connection with collected frames writes these first, so a subscription's
-    order is kept whoever writes.
+    Use it as `with Cork() as cork: cork.publish(...)`, or call `flush` at the end. Until then do
+    not await, and neither offer anything else to these subscriptions nor change the collections:
+    they are looked at when flushing.
     """
 
-    __slots__ = ("_outlets",)
+    __slots__ = ("_publications",)
 
     def __init__(self) -> None:
-        self._outlets: list[Outlet] = []
+        self._publications: list[tuple[Collection[Subscription], Frame]] = []
 
-    def publish(self, subscriptions: Iterable[Subscription], frame: Frame) -> None:
-        """Collect the frame for each subscription."""
-        outlets = self._outlets
-        for subscription in subscriptions:
-            outlet = subscription.outlet
-            staged = outlet.staged
-            if not staged:
-                outlets.append(outlet)
-            elif len(staged) >= STAGED_FRAMES_MAX:
-                outlet.flush()
-            outlet.stage(subscription, frame)
+    def publish(self, subscriptions: Collection[Subscription], frame: Frame) -> None:
+        """Collect the frame for the subscriptions."""
+        self._publications.append((subscriptions, frame))
 
     def flush(self) -> None:
         """Write what was collected; frames that a socket does not take go to their backlogs."""
-        outlets, self._outlets = self._outlets, []
-        for outlet in outlets:
-            if outlet.staged:
-                outlet.flush()
+        publications, self._publications = self._publications, []
+        if len(publications) == 1:
+            publish(*publications[0])
+        else:
+            _write_batches(publications)
 
     def __enter__(self) -> "Cork":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.flush()
+
+
+def _write_batches(publications: list[tuple[Collection[Subscription], Frame]]) -> None:
+    batches: dict[Outlet, list[tuple[Subscription, Frame]]] = {}
+    for subscriptions, frame in publications:
+        for subscription in subscriptions:
+            if subscription.ended is not None:
+                continue
+            outlet = subscription.outlet
+            batch = batches.get(outlet)
+            if batch is None:
+                batches[outlet] = [(subscription, frame)]
+                continue
+            batch.append((subscription, frame))
+            if len(batch) >= BATCH_FRAMES_MAX:
+                outlet.write_batch(batch)
+                batch.clear()
+    for outlet, batch in batches.items():
+        outlet.write_batch(batch)

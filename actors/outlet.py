@@ -20,6 +20,7 @@ no progress while something waited: the only cure for a peer that does not read.
 
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol
 
 import attrs
@@ -87,7 +88,7 @@ class FanoutCounts:
 
 
 class Holder(Protocol):
-    """What takes a staged frame back when the socket did not."""
+    """What takes a frame when the socket did not."""
 
     def hold(self, frame: Frame) -> None:
         """Keep the frame until the socket takes it."""
@@ -101,7 +102,6 @@ class Outlet(ABC):
 
     Attributes:
         clear: whether `write_nowait` goes straight to the transport.
-        staged: frames of a publisher that will `flush` before it awaits.
         closing: why no more frames are taken, or None.
         closed: nothing more goes out, not even a close frame.
         counts: shared counters.
@@ -123,12 +123,10 @@ class Outlet(ABC):
         "closed",
         "closing",
         "counts",
-        "staged",
     )
 
     def __init__(self, counts: FanoutCounts) -> None:
         self.clear = False
-        self.staged: list[tuple[Holder, Frame]] = []
         self.closing: Close | None = None
         self.closed = False
         self.counts = counts
@@ -151,21 +149,11 @@ class Outlet(ABC):
 
         True means taken by the transport, wholly or in part. Never blocks.
         """
-        if not self.clear:
-            return self._write_after_staged(frame)
-        return self._take(frame)
+        return self.clear and self._take(frame)
 
-    def stage(self, holder: Holder, frame: Frame) -> None:
-        """Keep a frame for `flush`; whatever is written before that goes out after it.
-
-        The caller must flush before it awaits.
-        """
-        self.clear = False
-        self.staged.append((holder, frame))
-
-    def flush(self) -> None:
-        """Write what was staged, in order; what is not taken goes back to its holder."""
-        for holder, frame in self._unstage():
+    def write_batch(self, batch: Sequence[tuple[Holder, Frame]]) -> None:
+        """Offer several data frames, in order; what is not taken goes to its holder."""
+        for holder, frame in batch:
             if not self.write_nowait(frame):
                 holder.hold(frame)
 
@@ -183,8 +171,6 @@ class Outlet(ABC):
         Returns False when it will never be sent: the connection is closing, or closes now because
         its client asked faster than it reads.
         """
-        if self.staged:
-            self.flush()
         if self.closed or self.closing is not None:
             return False
         if not self._replies and self._opened and self._idle() and self._take(frame):
@@ -199,7 +185,6 @@ class Outlet(ABC):
         if self.closing is None:
             self.closing = close
         self.clear = False
-        self.staged.clear()
         self._kick.set()
         self._turns.unpark_all()
 
@@ -317,22 +302,10 @@ class Outlet(ABC):
 
     # What the rules are made of.
 
-    def _write_after_staged(self, frame: Frame) -> bool:
-        if not self.staged:
-            return False
-        self.flush()
-        return self.clear and self._take(frame)
-
-    def _unstage(self) -> list[tuple[Holder, Frame]]:
-        staged, self.staged = self.staged, []
-        self._refresh()
-        return staged
-
     def _refresh(self) -> None:
         self.clear = (
             self._opened
             and self.closing is None
-            and not self.staged
             and not self._backlogs
             and not self._replies
             and self._idle()

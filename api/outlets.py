@@ -10,7 +10,7 @@ which RFC 7692 (section 6) allows frame by frame.
 or anything that `server_objects` does not recognise. Slower, same rules.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ import trio
 
 from actors.connections import Connections
 from actors.frames import Frame
-from actors.outlet import NORMAL, Close, FanoutCounts, Outlet
+from actors.outlet import NORMAL, Close, FanoutCounts, Holder, Outlet
 from api.server_objects import SCOPE_KEY, ServerConnection
 from api.socket_lock import ServerSide, SocketLock
 
@@ -88,7 +88,7 @@ class DirectOutlet(Outlet):
     def write_nowait(self, frame: Frame) -> bool:
         """Offer a data frame; see `Outlet.write_nowait`, here without a call in between."""
         if not self.clear:
-            return self._write_after_staged(frame)
+            return False
         try:
             sent = self._send(frame.wire)
         except BlockingIOError:
@@ -104,16 +104,15 @@ class DirectOutlet(Outlet):
         counts.bytes += sent
         return True
 
-    def flush(self) -> None:
-        """Write what was staged with one system call; see `Outlet.flush`."""
-        if len(self.staged) == 1:
-            super().flush()
+    def write_batch(self, batch: Sequence[tuple[Holder, Frame]]) -> None:
+        """Offer several frames with one system call; see `Outlet.write_batch`."""
+        if len(batch) == 1:
+            super().write_batch(batch)
             return
-        staged = self._unstage()
         sent = 0
-        if self.clear:
-            sent = self._transmit(b"".join([frame.wire for _, frame in staged]))
-        for holder, frame in staged:
+        if self.clear and batch:
+            sent = self._transmit(b"".join([frame.wire for _, frame in batch]))
+        for holder, frame in batch:
             if sent <= 0:
                 holder.hold(frame)
             else:

@@ -385,19 +385,21 @@ async def test_corked_frames_that_do_not_fit_go_to_their_backlogs() -> None:
         assert [number for number in numbers if number % 2] == list(range(1, 300, 2))
 
 
-async def test_a_direct_write_does_not_overtake_a_corked_one() -> None:
-    """An offer or a reply before the flush writes the corked frames first."""
+async def test_a_cork_passes_over_subscriptions_that_ended() -> None:
+    """What a client has unsubscribed from is not sent with the rest of the block."""
     async with open_edge() as edge:
         client, outlet = await edge.connect()
-        subscription = edge.subscribe(outlet, Policy.LOSSLESS)
+        gone = edge.subscribe(outlet, Policy.LOSSLESS, "gone")
+        here = edge.subscribe(outlet, Policy.LOSSLESS, "here")
+        gone.end(Ended.UNSUBSCRIBED)
 
         with Cork() as cork:
-            cork.publish([subscription], numbered(0))
-            subscription.offer(numbered(1))
-            cork.publish([subscription], numbered(2))
-            outlet.reply(numbered(3))
+            cork.publish([gone, here], numbered(0))
+            cork.publish([here], numbered(1))
+            cork.publish([gone], numbered(2))
+        outlet.reply(numbered(3))
 
-        assert await read_numbers(client, 3) == [0, 1, 2, 3]
+        assert await read_numbers(client, 3) == [0, 1, 3]
 
 
 @pytest.mark.parametrize("direct", [True, False])
