@@ -98,7 +98,10 @@ class Hooks:
         return None
 
     def handling(self, path: str, envelope: "Envelope") -> AbstractContextManager[Any] | None:
-        """Return a context to handle a message in, or None for the fast path."""
+        """Return a context to handle a message in, or None for none.
+
+        Entering and leaving it must not raise: that would count as a crash of the handler.
+        """
         return None
 
 
@@ -115,8 +118,8 @@ class Reporter:
         self.errors = 0
         self._hooks = hooks
         overridden = type(hooks)
-        self.capture = hooks.capture if overridden.capture is not Hooks.capture else None
-        self.handling = hooks.handling if overridden.handling is not Hooks.handling else None
+        self.capture = self._capture if overridden.capture is not Hooks.capture else None
+        self.handling = self._handling if overridden.handling is not Hooks.handling else None
 
     def report(self, report: Report) -> None:
         """Tell of one event."""
@@ -131,3 +134,17 @@ class Reporter:
             self._hooks.on_dead_letter(letter)
         except Exception:  # noqa: BLE001  # a broken observer must not break what it observes
             self.errors += 1
+
+    def _capture(self) -> object:
+        try:
+            return self._hooks.capture()
+        except Exception:  # noqa: BLE001  # a broken observer must not break a sender
+            self.errors += 1
+            return None
+
+    def _handling(self, path: str, envelope: "Envelope") -> AbstractContextManager[Any] | None:
+        try:
+            return self._hooks.handling(path, envelope)
+        except Exception:  # noqa: BLE001  # nor a receiver
+            self.errors += 1
+            return None

@@ -9,6 +9,7 @@ from supervision import (
     Actor,
     ChildSpec,
     DeadLetter,
+    Envelope,
     Event,
     ExitKind,
     Hooks,
@@ -78,3 +79,34 @@ async def test_dead_letters_are_told(autojump_clock: MockClock) -> None:
         ("in hand", "in hand"),
         ("waiting", "undelivered"),
     ]
+
+
+class Broken(Hooks):
+    """Raises wherever it can."""
+
+    def on_report(self, report: Report) -> None:
+        raise RuntimeError
+
+    def capture(self) -> object:
+        raise RuntimeError
+
+    def handling(self, path: str, envelope: Envelope) -> None:
+        raise RuntimeError
+
+
+class Echo(Actor):
+    """Answers."""
+
+    async def handle(self, message: Any) -> Any:
+        return message
+
+
+async def test_broken_hooks_harm_nobody(autojump_clock: MockClock) -> None:
+    """A hook that raises is counted, and the tree works as without it."""
+    async with open_system(SupervisorSpec([ChildSpec("a", Echo)]), hooks=Broken()) as system:
+        assert await system.address("a").ask(1) == 1
+        assert system.address("a").tell(2)
+        await wait_all_tasks_blocked()
+
+        assert system.registry.services.reporter.errors >= 4
+        assert system.address("a").generation == 1
