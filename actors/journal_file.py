@@ -166,7 +166,7 @@ def open_for_writing(path: Path, connect: Connect = connect) -> sqlite3.Connecti
     is_new = not path.exists()
     connection = connect(path, "rwc")
     try:
-        if _is_blank(connection):
+        if is_blank(connection):
             _create(connection)
         check_format(connection)
         connection.execute("PRAGMA synchronous = FULL")
@@ -182,7 +182,7 @@ def open_for_writing(path: Path, connect: Connect = connect) -> sqlite3.Connecti
     return connection
 
 
-def _is_blank(connection: sqlite3.Connection) -> bool:
+def is_blank(connection: sqlite3.Connection) -> bool:
     """Tell whether nobody has put anything into the file, or only half of ``_create`` was done."""
     tables: int = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     return tables == 0 and _pragma(connection, "application_id") == 0

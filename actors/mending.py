@@ -27,7 +27,16 @@ from typing import Final
 
 from attrs import field, frozen
 
-from actors.journal_file import Head, Progress, Row, open_for_writing, prove
+from actors.journal_file import (
+    PAGE_BYTES,
+    Head,
+    Progress,
+    Row,
+    connect,
+    is_blank,
+    open_for_writing,
+    prove,
+)
 from actors.journal_reader import JournalReader
 from actors.pages import RawPages, WriteAheadLog, read_log
 from actors.snapshots import Snapshots
@@ -107,10 +116,7 @@ def mend(
         JournalError: the disk failed.
     """
     _finish_replacing(directory)
-    if not directory.journal.is_file() or directory.journal.stat().st_size == 0:
-        log = read_log(_beside(directory.journal, "-wal"))
-        if log.sound or log.stray:
-            raise BrokenJournalError(1, "the main file is empty, but there is a write-ahead log")
+    if _is_new(directory):
         return []
     found = examine(directory, check_after=check_after, progress=progress)
     if found.flaw is None and not found.log.stray:
@@ -123,6 +129,27 @@ def mend(
     if found.flaw is not None and found.end.height == 0:
         raise BrokenJournalError(1, f"{found.reason}; nothing can be read") from found.flaw
     return _mend(directory, found)
+
+
+def _is_new(directory: DataDirectory) -> bool:
+    """Tell whether there is nothing yet: no file, an empty one, or one that was never laid out."""
+    log = read_log(_beside(directory.journal, "-wal"))
+    if _size(directory.journal) == 0:
+        if log.sound or log.stray:
+            raise BrokenJournalError(1, "the main file is empty, but there is a write-ahead log")
+        return True
+    if log.sound or log.claimed or _size(directory.journal) > PAGE_BYTES:
+        return False
+    try:
+        # Not read-only: laying out may have left a rollback file, which SQLite must be able to
+        # apply.
+        connection = connect(directory.journal, "rw")
+        try:
+            return is_blank(connection)
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return False
 
 
 def examine(

@@ -105,6 +105,20 @@ def test_a_reader_names_a_missing_directory(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("done", [0, 1, 2, 3])
+def test_a_journal_that_was_only_begun_is_begun_again(tmp_path: Path, done: int) -> None:
+    """A process that died while it laid out the file does not stand in the way of the next."""
+    steps = ["PRAGMA page_size = 4096", "PRAGMA journal_mode = WAL", "BEGIN IMMEDIATE"]
+    connection = connect(tmp_path / "journal.sqlite", "rwc")
+    for statement in steps[:done]:
+        connection.execute(statement)
+    connection.close()
+
+    with Journal.open(tmp_path) as journal:
+        journal.append(list(chain([1])))
+        assert journal.reports == ()
+
+
 def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
     """A database of somebody else is refused and left alone."""
     with sqlite3.connect(tmp_path / "journal.sqlite") as connection:

@@ -3,6 +3,7 @@
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from actors.mending import examine
 from actors.storage import DataDirectory, TailCut
 
 REPOSITORY = Path(__file__).parents[2]
+OPENING_SECONDS = 0.006
 APPEND = """
 import resource
 import signal
@@ -25,6 +27,7 @@ from tests.actors.chains import entry
 if bytes_max := int(sys.argv[2]):
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_max, bytes_max))
+print("opening", flush=True)
 with Journal.open(Path(sys.argv[1])) as journal:
     head = journal.head()
     height, parent = (head.height, head.digest) if head else (0, GENESIS_DIGEST)
@@ -63,7 +66,7 @@ def test_a_killed_process_loses_nothing_it_acknowledged(tmp_path: Path, seed: in
     rng, last = random.Random(seed), 0
     for _ in range(6):
         child = start(tmp_path)
-        first = read_until(child, 1)[0]
+        _, first = read_until(child, 2)
         lines = read_until(child, rng.randint(1, 60))
         child.kill()
         assert child.stdout is not None
@@ -87,7 +90,7 @@ def test_a_file_that_cannot_grow_ends_at_its_last_commit(tmp_path: Path, bytes_m
     """The real refusal of the kernel to write is an error of the journal, and nothing is torn."""
     child = start(tmp_path, bytes_max)
     output, _ = child.communicate()
-    *acknowledged, failed = output.splitlines()
+    _, *acknowledged, failed = output.splitlines()
     found = examine(DataDirectory(tmp_path))
 
     assert failed.split()[0] == "failed"
@@ -95,3 +98,20 @@ def test_a_file_that_cannot_grow_ends_at_its_last_commit(tmp_path: Path, bytes_m
     assert failed.split()[2] == acknowledged[-1].split()[1]
     assert found.end.height == int(acknowledged[-1].split()[1])
     assert found.flaw is None
+
+
+def test_a_process_killed_while_it_makes_a_journal_is_followed_by_another(
+    tmp_path: Path, seed: int
+) -> None:
+    """However far the first opening came, the next finds a journal or makes one."""
+    rng = random.Random(seed)
+    for number in range(12):
+        path = tmp_path / str(number)
+        child = start(path)
+        read_until(child, 1)
+        time.sleep(rng.uniform(0, OPENING_SECONDS))
+        child.kill()
+        child.communicate()
+        with Journal.open(path) as journal:
+            head = journal.head()
+            assert len(list(journal.blocks())) == (head.height if head else 0)
