@@ -54,7 +54,8 @@ def create_app(gateway: Gateway, entry: OrderEntry, info: Info) -> QuartTrio:
     _add_api(app, gateway, entry, info)
     _add_operations(app, gateway)
     _add_edges(app, gateway)
-    app.asgi_app = ServerSockets(app.asgi_app)  # type: ignore[method-assign]  # Quart's way to wrap
+    sockets = ServerSockets(app.asgi_app, gateway.connections)
+    app.asgi_app = sockets  # type: ignore[method-assign]  # Quart's way to wrap
     return app
 
 

@@ -18,6 +18,7 @@ import trio
 
 from api.app import create_app
 from api.program import open_program
+from api.server_guard import guard_connections
 from api.settings import Settings, settings_from_environment
 
 Scope = MutableMapping[str, Any]
@@ -51,6 +52,7 @@ class HostedGateway:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
+        guard_connections()  # the server looks for its handler after the lifespan has started
         started = False
         try:
             async with open_program(self._settings(), serve=False) as program:

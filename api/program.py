@@ -42,6 +42,7 @@ from api.gateway import Gateway
 from api.info import Info
 from api.operator import operator_handlers
 from api.server import hypercorn_config, serve_http
+from api.server_guard import ON_BROKEN
 from api.settings import Settings
 from api.signing import Chain
 from model.commands import AdminCommand, ListMarket, OpenExchange
@@ -313,6 +314,8 @@ def _demo(program: Program) -> list[ChildSpec]:
 def _server(program: Program) -> ChildSpec:
     app = create_app(program.gateway, program.entry, program.info)
     config = hypercorn_config(program.settings.bind)
+    refused = program.gateway.telemetry.input_refused
+    setattr(config, ON_BROKEN, lambda: refused("http", "protocol"))
 
     async def run(task_status: trio.TaskStatus[None]) -> None:
         await serve_http(app, config, program.gateway.connections, program.urls.extend, task_status)

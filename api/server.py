@@ -16,6 +16,7 @@ from hypercorn.config import Config
 from hypercorn.trio import serve
 
 from actors.connections import Connections
+from api.server_guard import guard_connections
 from api.subscriptions import MESSAGE_BYTES_MAX
 
 DRAIN_SECONDS: Final = 1.5
@@ -64,6 +65,7 @@ async def serve_http(
         on_listening: is told the URLs.
         task_status: Trio's start protocol.
     """
+    guard_connections()
     stopping = trio.Event()
     ended = trio.Event()
     keep = trio.CancelScope(shield=True)
