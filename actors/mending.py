@@ -158,6 +158,8 @@ def examine(
     """Look at a journal without changing it; where reading ends early, look into its pages."""
     log = read_log(_beside(directory.journal, "-wal"))
     last, flaw = _read_through(directory, check_after, progress)
+    if flaw is not None and last.height == 0 and check_after:
+        last, flaw = _read_through(directory, 0, progress)
     if flaw is None:
         with RawPages.open(directory.journal, log.sound) as pages:
             flaw = _hidden(pages, last)

@@ -381,3 +381,17 @@ def test_a_whole_block_of_another_history_is_not_taken(tmp_path: Path) -> None:
 
     assert isinstance(opened.refused, BrokenJournalError)
     assert opened.refused.height == 3
+
+
+def test_blocks_that_were_checked_before_are_not_read_again(
+    closed: Path, tmp_path: Path, sealed: list[Sealed]
+) -> None:
+    """Damage below the checked height is not looked for; damage at it still is, from the start."""
+    copy_journal(closed, tmp_path)
+    (offset,) = find_body(tmp_path / "journal.sqlite", sealed[2][1])
+    flip(tmp_path / "journal.sqlite", offset)
+    Journal.open(tmp_path, check_after=10).close()
+
+    with pytest.raises(BrokenJournalError) as caught:
+        Journal.open(tmp_path, check_after=3)
+    assert caught.value.height == 3
