@@ -1,3 +1,4 @@
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -291,6 +292,46 @@ async def test_the_writer_follows_and_wakes_readers(tmp_path: Path) -> None:
     journal.close()
 
     assert first == 10
+    assert trades == Told([block for block, _ in sealed]).trades[::-1]
+
+
+async def test_readers_outlive_a_crash_of_the_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk fault ends the writer; the next incarnation goes on, and who waited is answered."""
+    sealed = list(run(Exchange(), 20, seed=4))
+    registry = Registry()
+    history = History(tmp_path, registry.address("history"))
+    journal = Journal.open(tmp_path)
+    journal.append(sealed[:10])
+    faults = [sqlite3.OperationalError("disk fault made by the test")]
+
+    def failing_step(directory: DataDirectory, store: HistoryStore, commands: int) -> bool:
+        if store.height == 10 and faults and journal.head() != first:
+            raise faults.pop()
+        return step(directory, store, commands)
+
+    first = journal.head()
+    monkeypatch.setattr("actors.history.step", failing_step)
+    spec = SupervisorSpec(
+        [
+            ChildSpec(
+                "history",
+                lambda: HistoryWriter(tmp_path, history),
+                mailbox=MailboxSpec(1, OnFull.DROP_OLDEST),
+            )
+        ]
+    )
+    async with open_system(spec, registry=registry) as system:
+        journal.append(sealed[10:])
+        trades = await history.read(
+            lambda reader: reader.recent_trades(ASSET, 1000), seen_height=20
+        )
+        (node,) = [node for node in system.tree() if node.path == "history"]
+    journal.close()
+
+    assert faults == []
+    assert node.generation == 2
     assert trades == Told([block for block, _ in sealed]).trades[::-1]
 
 
