@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 from attrs import Factory, define
 
-from actors.journal_file import connect
+from actors.journal_file import SQLITE_ERRORS, connect
 from model.blocks import GENESIS_DIGEST, Block
 from model.events import Event, MarketListed, Traded
 from model.ids import Address, OrderId
@@ -128,7 +128,7 @@ class HistoryStore:
         """Open a history; make it, or make it anew where it is damaged or of another version."""
         try:
             return cls(_open(path))
-        except (sqlite3.DatabaseError, msgspec.DecodeError, TypeError):
+        except (*SQLITE_ERRORS, msgspec.DecodeError, TypeError):
             discard(path)
             return cls(_open(path))
 

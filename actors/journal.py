@@ -23,6 +23,7 @@ import trio
 from attrs import define, field
 
 from actors.journal_file import (
+    SQLITE_ERRORS,
     Connect,
     Head,
     Progress,
@@ -100,7 +101,7 @@ class Journal:
             except BaseException:
                 connection.close()
                 raise
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             lock.release()
             raise translated(error, height=1) from error
         except BaseException:

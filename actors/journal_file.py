@@ -80,6 +80,10 @@ class Row(NamedTuple):
         return Block(self.height, self.time_ms, self.parent, entries, self.digest)
 
 
+SQLITE_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite may raise over a damaged file; the second when its message quotes damaged bytes."""
+
+
 @frozen
 class Head:
     """The last block of the journal."""
@@ -144,7 +148,7 @@ def check_format(connection: sqlite3.Connection) -> None:
         raise BrokenJournalError(1, "the table is not the one that was made")
 
 
-def translated(error: sqlite3.Error, *, height: int) -> JournalError:
+def translated(error: Exception, *, height: int) -> JournalError:
     """Return what an error of SQLite means for a journal that was at work on ``height``."""
     name = getattr(error, "sqlite_errorname", "")
     if name == "SQLITE_FULL":

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from actors.journal_file import Head, Row, check_format, connect, prove, read_head, translated
+from actors.journal_file import (
+    SQLITE_ERRORS,
+    Head,
+    Row,
+    check_format,
+    connect,
+    prove,
+    read_head,
+    translated,
+)
 from actors.storage import BrokenJournalError, DataDirectory
 from model.blocks import GENESIS_DIGEST, Block
 
@@ -45,14 +53,14 @@ class JournalReader:
             except BaseException:
                 self._connection.close()
                 raise
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise translated(error, height=1) from error
 
     def head(self) -> Head | None:
         """Return the last block's height, digest and time; ``None`` while there is no block."""
         try:
             return read_head(self._connection)
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise translated(error, height=1) from error
 
     def digest_at(self, height: int) -> bytes:
@@ -113,7 +121,7 @@ class JournalReader:
                 size += len(values[3]) if isinstance(values[3], bytes) else 0
                 if size >= BYTES_PER_READ_MAX:
                     return rows, True
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             if not rows:
                 raise translated(error, height=after + 1) from error
             return rows, True
@@ -124,7 +132,7 @@ class JournalReader:
             return Head(0, GENESIS_DIGEST, 0)
         try:
             values = self._connection.execute(_SELECT_ONE, (height,)).fetchone()
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise translated(error, height=height) from error
         if values is None:
             raise BrokenJournalError(height, "it is not there")

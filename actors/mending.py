@@ -29,6 +29,7 @@ from attrs import field, frozen
 
 from actors.journal_file import (
     PAGE_BYTES,
+    SQLITE_ERRORS,
     Head,
     Progress,
     Row,
@@ -148,7 +149,7 @@ def _is_new(directory: DataDirectory) -> bool:
             return is_blank(connection)
         finally:
             connection.close()
-    except sqlite3.Error:
+    except SQLITE_ERRORS:
         return False
 
 

@@ -180,12 +180,15 @@ def _cell_offsets(number: int, page: bytes) -> Iterator[int]:
     start = _FIRST_PAGE_HEADER_BYTES if number == 1 else 0
     if len(page) != PAGE_BYTES or page[start] != _LEAF:
         return
-    # The page's own count is not believed: behind the last offset there are zeros or old offsets.
-    for at in range(start + 8, PAGE_BYTES, 2):
+    # Neither the count nor any single offset is believed: behind the last offset there are zeros or
+    # old offsets, and a damaged one in the middle must not hide those after it.
+    count = int.from_bytes(page[start + 3 : start + 5], "big")
+    for index, at in enumerate(range(start + 8, PAGE_BYTES, 2)):
         offset = int.from_bytes(page[at : at + 2], "big")
-        if not at < offset < PAGE_BYTES:
+        if at < offset < PAGE_BYTES:
+            yield offset
+        elif index >= count:
             return
-        yield offset
 
 
 def _parse_record(height: int, payload: bytes) -> Row | None:
