@@ -21,6 +21,7 @@ from actors.account import Account
 from actors.chain import FileChain
 from actors.channels import Channels, ChannelsByKey
 from actors.connections import Connections
+from actors.errors import StorageError
 from actors.history import History, HistoryWriter
 from actors.market import Market
 from actors.outlet import FanoutCounts
@@ -49,6 +50,7 @@ from model.commands import AdminCommand, ListMarket, OpenExchange
 from model.ids import Address, AssetId
 from supervision import (
     ChildSpec,
+    Event,
     Hooks,
     MailboxSpec,
     OnFull,
@@ -356,8 +358,19 @@ class _TreeHooks(Hooks):
                 report.generation,
                 report.attempt,
                 report.reason,
-                exc_info=report.cause,
+                exc_info=None if _explains_itself(report) else report.cause,
             )
+
+
+def _explains_itself(report: Report) -> bool:
+    """Tell whether a start failed for a reason that will be told in a sentence at the end."""
+    cause = report.cause if report.event is Event.START_FAILED else None
+    while cause is not None and not isinstance(cause, StorageError | OSError):
+        if isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
+        else:
+            cause = cause.__cause__
+    return cause is not None
 
 
 def _tell_of_damage(report: StorageReport) -> None:

@@ -8,6 +8,7 @@ the tree can block.
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
@@ -50,6 +51,8 @@ EXPLAINED: Final = (
 )
 """What an operator can mend, and the status that says so."""
 
+ADDRESS_ERRORS: Final = frozenset((errno.EADDRINUSE, errno.EADDRNOTAVAIL))
+
 log = logging.getLogger("zaraba")
 
 
@@ -59,7 +62,7 @@ def run(settings: Settings) -> int:
     try:
         trio.run(_serve, settings)
     except Exception as error:  # noqa: BLE001  (the end of the program: told, with a status)
-        return _explain(error)
+        return _explain(error, settings)
     return EXIT_OK
 
 
@@ -119,17 +122,24 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def _explain(error: BaseException) -> int:
+def _explain(error: BaseException, settings: Settings) -> int:
     """Say what ended the program: a line for what an operator can mend, a traceback for our
     mistakes.
     """
-    for cause in _causes(error):
-        for kind, status in EXPLAINED:
+    for kind, status in EXPLAINED:  # the system's own errors come last: ours explain them
+        for cause in _causes(error):
             if isinstance(cause, kind):
-                print(f"zaraba: {cause}", file=sys.stderr, flush=True)
+                print(f"zaraba: {_sentence(cause, settings)}", file=sys.stderr, flush=True)
                 return status
     log.error("the gateway failed", exc_info=error)
     return EXIT_FAILED
+
+
+def _sentence(cause: BaseException, settings: Settings) -> str:
+    """Return what happened; the system's own error does not name the address that is taken."""
+    if isinstance(cause, OSError) and cause.errno in ADDRESS_ERRORS:
+        return f"cannot listen on {settings.bind}: {cause.strerror}"
+    return str(cause)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
