@@ -60,7 +60,7 @@ BROKEN: Final = {
     "not UTF-8": b'{"type":"\xff\xfe"}',
     "lone surrogate bytes": b'{"type":"\xed\xa0\x80"}',
     "zero byte": b'\x00{"type":"meta"}',
-    "deep arrays": b"[" * 10_000,
+    "deep arrays": b'{"type":' + b"[" * 20_000,
     "deep objects": b'{"a":' * 12_000,
 }
 MISSHAPEN: Final = {
@@ -468,12 +468,12 @@ async def test_a_flood_of_subscriptions(exchange: Program) -> None:
 
 
 async def test_a_flood_of_posts(exchange: Program, trader: Trader) -> None:
-    """Too many actions at once are refused by their ids and not carried out; all others are."""
+    """Each of many actions at once is carried out or, if too many wait, refused by its id."""
     count = 400
     nonces = [trader.nonce() for _ in range(count)]
+    bodies = [trader.sign({"type": "noop"}, nonce).decode() for nonce in nonces]
     async with open_wire(exchange.ws_url) as wire:
-        for number, nonce in enumerate(nonces):
-            body = trader.sign({"type": "noop"}, nonce).decode()
+        for number, body in enumerate(bodies):
             request = f'{{"type":"action","payload":{body}}}'
             await wire.send(f'{{"method":"post","id":{number},"request":{request}}}')
         frames = [await wire.receive() for _ in range(count)]
@@ -481,8 +481,8 @@ async def test_a_flood_of_posts(exchange: Program, trader: Trader) -> None:
         answered = {frame["data"]["id"] for frame in frames if frame["channel"] == "post"}
         texts = [frame["data"] for frame in frames if frame["channel"] == "error"]
         refused = {int(text.removeprefix("too many pending post requests id=")) for text in texts}
-        assert refused
         assert answered | refused == set(range(count))
         assert not answered & refused
-        again = await wire.act(trader.sign({"type": "noop"}, nonces[max(refused)]))
-        assert again["status"] == "ok"
+        for number in range(0, count, 40):
+            again = await wire.act(bodies[number].encode())
+            assert again["status"] == ("ok" if number in refused else "err")
