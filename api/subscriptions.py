@@ -158,14 +158,16 @@ def read_message(text: str | bytes) -> Message:
 def read_subscription(asked: dict[str, Any]) -> Wanted:
     """Read the ``subscription`` object of a message; see ``read_message`` for the errors."""
     channel = asked.get("type")
+    if not isinstance(channel, str):
+        raise MalformedMessageError
     echo = dict(asked)
     if channel == "allMids":
         _check_main_dex(asked)
         return Wanted(channel, echo=echo)
     if channel in COIN_CHANNELS:
-        return _read_coin_channel(str(channel), asked, echo)
+        return _read_coin_channel(channel, asked, echo)
     if channel in USER_CHANNELS:
-        return _read_user_channel(str(channel), asked, echo)
+        return _read_user_channel(channel, asked, echo)
     raise MalformedMessageError
 
 
