@@ -1,6 +1,4 @@
-"""The chain on disk: journal, snapshots and recovery of one data directory, as the sequencer sees
-them.
-"""
+"""The chain on disk: what the sequencer sees of the journal and snapshots of a data directory."""
 
 from __future__ import annotations
 
@@ -11,6 +9,7 @@ from typing import Final
 import trio
 from attrs import define, field
 
+from actors.errors import StorageError
 from actors.journal import AsyncJournal
 from actors.journal_reader import JournalReader
 from actors.recovery import Progress, Recovered, recover
@@ -46,7 +45,8 @@ class FileChain:
         for report in self._journal.journal.reports:
             self.on_report(report)
         recovered = await trio.to_thread.run_sync(
-            lambda: recover(self.path, progress=self.progress)
+            lambda: recover(self.path, progress=self.progress),
+            abandon_on_cancel=True,  # it only reads
         )
         for report in recovered.reports:
             self.on_report(report)
@@ -54,9 +54,9 @@ class FileChain:
         return Chain(recovered.exchange, recovered.digest)
 
     async def commit(self, block: Block, body: bytes) -> None:
-        """Make a block durable."""
+        """Make a block durable. Once begun it is waited for, so it is never half told."""
         if self._journal is None:
-            raise RuntimeError("the chain was not recovered")
+            raise StorageError("the journal is not open")
         await self._journal.commit([(block, body)])
 
     async def blocks(self, after: int) -> Sequence[Block]:
@@ -69,9 +69,13 @@ class FileChain:
         return await trio.to_thread.run_sync(read)
 
     async def save(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot."""
+        """Keep a snapshot. When cancelled, a worker thread may still do so a moment later."""
         snapshots = Snapshots(DataDirectory(self.path).snapshots)
-        await trio.to_thread.run_sync(snapshots.save, snapshot)
+        await trio.to_thread.run_sync(
+            snapshots.save,
+            snapshot,
+            abandon_on_cancel=True,  # it writes aside: there is a whole snapshot or none
+        )
 
     async def aclose(self) -> None:
         """Let go of the journal and its lock."""

@@ -1,12 +1,16 @@
 """What can go wrong out there.
 
-ActorsError ├── SourceError                  a command or a read could not be served │   ├──
-OverloadedError          the mailbox is full; nothing was done │   ├── UnavailableError         the
-state is being rebuilt; nothing was done │   ├── CommandCrashedError      the machine broke on this
-command; it was undone and is in no block │   └── CommitFailedError        the disk failed; whether
-the command is durable is not known ├── LostPartError                a view missed a part of a
-block; it must start again from the source └── StorageError                 the data directory (see
-storage)
+::
+
+    ActorsError
+    ├── SourceError                 a command or a read could not be served
+    │   ├── OverloadedError         the mailbox is full; nothing was done
+    │   ├── UnavailableError        the state is being rebuilt; nothing was done
+    │   ├── CommandCrashedError     the machine broke on this command; it is undone, in no block
+    │   └── CommitFailedError       the disk failed; whether the command is durable is not known
+    ├── GenesisError                a new exchange could not be opened as configured
+    ├── LostPartError               a view missed a part of a block; it starts again from the source
+    └── StorageError                the data directory cannot be used (see ``actors.storage``)
 """
 
 from __future__ import annotations
@@ -36,8 +40,12 @@ class CommitFailedError(SourceError):
     """The disk failed while the command was being made durable. It may or may not have happened."""
 
 
+class GenesisError(ActorsError):
+    """A new exchange could not be opened as configured; its log is still empty."""
+
+
 class LostPartError(ActorsError):
-    """A view missed a part of a block, because its mailbox was full. Its restart mends that."""
+    """A view missed a part of a block, or the router a block. Its restart mends that."""
 
 
 class StorageError(ActorsError):

@@ -1,19 +1,26 @@
 """The single writer: orders commands, executes them, makes them durable, and only then tells.
 
-One turn takes whatever is waiting in the mailbox (up to COMMANDS_PER_BLOCK_MAX) as one block:
+One turn takes whatever is waiting in the mailbox and makes blocks of it, each with as much work as
+takes some 10 ms:
 
     execute   exchange.apply for each command, in memory
     commit    the block in one durable transaction, in a worker thread; meanwhile the mailbox fills
-    publish   to the router, then to the callers: who was answered finds the views told already
+    publish   to the router, then to the callers: what a caller asks the router after its answer
+              is behind its block there
 
 Reads are answered between blocks, so they only ever show what is committed.
+
+While a block is under way the state in memory is ahead of the disk, and nobody can see it: it is
+taken out of ``_chain`` for that time and put back once the block is durable. So whatever ends the
+turn, a crash, a failure of the disk or a cancellation, no state that the disk does not have is ever
+read, published or kept as a snapshot.
 
 Three things can fail, and none of them is allowed into the log. A command on which the machine
 breaks is undone by rebuilding the state from the last commit; its sender gets an error and the
 others of its block are executed again without it. A commit that fails has an unknown outcome: its
 senders are told so, and the state is rebuilt from what the disk really holds; blocks found there
-that were never published are published then. A rebuild that fails is tried again after
-REBUILD_PAUSE_SECONDS, and everything that arrives meanwhile is refused.
+that were never published are published then. A rebuild that fails is tried again every
+REBUILD_SECONDS, and everything that arrives meanwhile is refused.
 
 A command that was refused before it used its nonce has changed nothing and is left out of the
 block, so that nobody can fill the journal with junk.
@@ -21,13 +28,22 @@ block, so that nobody can fill the journal with junk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from hashlib import blake2b
+from typing import Any, ClassVar, Final, Protocol
 
 import trio
 from attrs import define, field, frozen
 
-from actors.errors import CommandCrashedError, CommitFailedError, SourceError, UnavailableError
+from actors.errors import (
+    ActorsError,
+    CommandCrashedError,
+    CommitFailedError,
+    GenesisError,
+    SourceError,
+    UnavailableError,
+)
 from actors.snapshots import Snapshot
 from actors.source import (
     At,
@@ -40,20 +56,46 @@ from actors.source import (
     Submit,
 )
 from model.blocks import Block, Entry, seal
-from model.commands import AdminCommand, Command, Credit, CreditSource, SignedCommand
+from model.commands import (
+    AdminCommand,
+    CancelOrders,
+    ClientCommand,
+    Command,
+    Credit,
+    CreditSource,
+    ModifyOrders,
+    PlaceOrders,
+    SignedCommand,
+)
 from model.events import CommandRefused, Event
-from model.exchange import Exchange
-from supervision import Actor, Envelope
+from model.exchange import DIGEST_BYTES, Exchange
+from supervision import Actor, Envelope, Exit, Reply, Stopped
 from supervision import Address as ActorAddress
 
 COMMANDS_PER_BLOCK_MAX: Final = 1_000
-"""About 10 ms of execution: the longest that a caller waits behind others of its own block."""
+"""Commands of one block. A caller waits for the others of its own block."""
 
-REBUILD_PAUSE_SECONDS: Final = 1.0
+WORK_PER_BLOCK_MAX: Final = 1_000
+"""Orders, cancels and other steps of one block, some 10 ms of execution: for so long the whole
+program stands still. A single action may be larger; it is then a block of its own.
+"""
+
+REBUILD_SECONDS: Final = 1.0
 """Time between two attempts to rebuild a state that the disk does not give back."""
 
+PUBLISH_SECONDS_MAX: Final = 0.5
+"""How long a block waits for room at the router. A router that is behind holds orders up; one that
+is down must not, since it asks us before it can start. It notices the gap and starts again.
+"""
+
+SNAPSHOT_COMMANDS: Final = 100_000
+"""Commands between two snapshots: a second or two of replay."""
+
+STOP_SNAPSHOT_COMMANDS: Final = 1_000
+"""Fewer commands than this are replayed quicker than a stop would keep them."""
+
 NEWCOMER_NONCE_WINDOW_MS: Final = 86_400_000
-"""A newcomer with a nonce further than this from now is not credited: it would be refused anyway."""
+"""A newcomer with a nonce this far from now is not credited: it would be refused anyway."""
 
 
 @frozen
@@ -127,6 +169,8 @@ class Sequencer(Actor):
         router: is told each block after it is durable.
         snapshots: is given the state to keep now and then.
         clock_ms: wall clock in milliseconds since 1970; chain time is this, but never goes back.
+        heard: height up to which the router has heard all blocks, from whichever incarnation; 0 if
+            it never started.
         snapshot_every: commands between two snapshots.
     """
 
@@ -137,202 +181,240 @@ class Sequencer(Actor):
     clock_ms: Callable[[], int]
     faucet: Faucet = Faucet()
     hooks: SequencerHooks = field(factory=SequencerHooks)
-    snapshot_every: int = 100_000
+    heard: Callable[[], int] = lambda: 0
+    snapshot_every: int = SNAPSHOT_COMMANDS
 
-    batch_max = COMMANDS_PER_BLOCK_MAX
+    batch_max: ClassVar[int] = COMMANDS_PER_BLOCK_MAX
 
     _chain: Chain | None = field(init=False, default=None)
-    _published: int | None = field(init=False, default=None)
-    _rebuild_at: float = field(init=False, default=0.0)
+    _published: int = field(init=False, default=0)
     _since_snapshot: int = field(init=False, default=0)
 
     async def init(self) -> None:
-        """Recover; of an empty store, make the first block."""
+        """Recover; of an empty store, make the first block.
+
+        Raises:
+            GenesisError: the first block is not what was asked for.
+            Exception: the store cannot be read.
+        """
         await self._rebuild()
         if self._chain is not None and self._chain.exchange.height == 0:
-            await self._run_block([_Waiting(command, None) for command in self.genesis])
+            await self._open_exchange()
 
-    async def on_stop(self, exit: Any) -> None:
-        """Leave a snapshot behind, so that the next start is quick."""
+    async def on_stop(self, exit: Exit) -> None:
+        """Leave a snapshot behind if the next start is quicker for it, and let go of the files."""
         try:
-            if self._chain is not None and self._since_snapshot:
-                await self.store.save(snapshot_of(self._chain))
+            if self._chain is not None and self._since_snapshot >= STOP_SNAPSHOT_COMMANDS:
+                await self.store.save(await snapshot_of(self._chain))
         finally:
             await self.store.aclose()
 
     async def handle_batch(self, batch: list[Envelope]) -> None:
-        """Answer the reads, then make one block of the commands."""
-        if self._chain is None:
-            await self._rebuild_if_due()
-        if self._chain is None:
-            _fail_all(batch, UnavailableError("the exchange's state is being rebuilt"))
-            return
-        waiting = []
+        """Answer the reads, then make blocks of the commands."""
+        waiting: list[_Waiting] = []
         for envelope in batch:
-            message = envelope.message
-            if type(message) is Submit:
-                waiting.append(_Waiting(message.command, envelope.reply))
-            elif envelope.reply is not None:
-                envelope.reply.answer(self._read(self._chain.exchange, message))
-        if waiting:
-            await self._run_block(waiting)
+            match envelope.message:
+                case Submit(command):
+                    waiting.append(_Waiting(command, envelope.reply))
+                case _Rebuild():
+                    await self._try_rebuild()
+                case _:
+                    self._answer(envelope)
+        for block in _blocks_of(waiting):
+            await self._run_block(block)
 
     # -- one block
 
-    async def _run_block(self, waiting: list[_Waiting]) -> None:
+    async def _open_exchange(self) -> None:
+        waiting = [_Waiting(command, None) for command in self.genesis]
+        receipts = await self._run_block(waiting)
+        if receipts is None or len(receipts) != len(self.genesis):
+            raise GenesisError("the first block could not be made")
+        for command, receipt in zip(self.genesis, receipts, strict=True):
+            if any(isinstance(event, CommandRefused) for event in receipt.events):
+                raise GenesisError(f"the exchange refused {command} of the first block")
+
+    async def _run_block(self, waiting: list[_Waiting]) -> list[Receipt] | None:
+        """Execute, commit, publish, answer; return what was answered, ``None`` for failures."""
         started = trio.current_time()
         executed = await self._execute_without_crashing(waiting)
         if executed is None:
-            return
-        entries, receipts = executed
-        if entries and not await self._commit(entries, waiting, started):
-            return
+            _fail_all(waiting, UnavailableError("the exchange's state is being rebuilt"))
+            return None
+        chain, entries, receipts = executed
+        if entries:
+            block = await self._commit(chain, entries, started)
+            if block is None:
+                error = CommitFailedError("the disk failed; the outcome of this command is unknown")
+                _fail_all(waiting, error)
+                await self._try_rebuild()
+                return None
+            chain = Chain(chain.exchange, block.digest)
+            self._chain = chain
+            await self._publish(block)
+        self._chain = chain
         for one, receipt in zip(waiting, receipts, strict=True):
-            if one.reply is not None:
-                one.reply.answer(receipt)
-        self._snapshot_if_due(len(entries))
+            one.answer(receipt)
+        await self._keep_snapshot_if_due(chain, len(entries))
+        return receipts
 
     async def _execute_without_crashing(
         self, waiting: list[_Waiting]
-    ) -> tuple[list[Entry], list[Receipt]] | None:
-        """Execute; take out what the machine breaks on. ``None`` if the state was lost over it."""
+    ) -> tuple[Chain, list[Entry], list[Receipt]] | None:
+        """Execute; take out what the machine breaks on. ``None`` while there is no state.
+
+        The state it returns is ahead of the disk, and is in nobody else's hands.
+        """
         while self._chain is not None:
+            chain, self._chain = self._chain, None
             try:
-                return self._execute(self._chain.exchange, waiting)
+                return chain, *self._execute(chain.exchange, waiting)
             except _CrashedAtError as crash:
                 culprit, cause = waiting.pop(crash.index), crash.__cause__
                 assert cause is not None
                 self.hooks.command_crashed(culprit.command, cause)
                 culprit.fail(CommandCrashedError("the exchange could not execute this command"))
-                await self._rebuild()
-        _fail_all(waiting, UnavailableError("the exchange's state is being rebuilt"))
+                await self._try_rebuild()
         return None
 
     def _execute(
         self, exchange: Exchange, waiting: Sequence[_Waiting]
     ) -> tuple[list[Entry], list[Receipt]]:
-        before = exchange.height, exchange.time_ms
-        height, time_ms = exchange.height + 1, max(self.clock_ms(), exchange.time_ms)
-        exchange.begin_block(height, time_ms)
+        height, time_ms = exchange.height, exchange.time_ms
+        exchange.begin_block(height + 1, max(self.clock_ms(), time_ms))
         entries: list[Entry] = []
-        receipts: list[Receipt] = []
+        done: list[tuple[Event, ...]] = []
         for index, one in enumerate(waiting):
             try:
                 self._credit_newcomer(exchange, one.command, entries)
                 events = tuple(exchange.apply(one.command))
             except Exception as error:
                 raise _CrashedAtError(index) from error
-            receipts.append(Receipt(height, time_ms, events))
+            done.append(events)
             if not _left_no_trace(events):
                 entries.append(Entry(one.command, events))
-        if not entries:
-            exchange.height, exchange.time_ms = before
-        return entries, receipts
+        if not entries:  # there will be no such block
+            exchange.height, exchange.time_ms = height, time_ms
+            exchange.engine.time_ms = time_ms
+        return entries, [Receipt(exchange.height, exchange.time_ms, events) for events in done]
 
     def _credit_newcomer(self, exchange: Exchange, command: Command, entries: list[Entry]) -> None:
-        """Give a newcomer its start money, as a command of its own, just before its first action."""
-        faucet = self.faucet
-        if (
-            not faucet.usd
-            or not isinstance(command, SignedCommand)
-            or exchange.resolve(command.signer) is not None
-            or exchange.faucet_credits >= faucet.credits_max
-            or abs(command.nonce - exchange.time_ms) > NEWCOMER_NONCE_WINDOW_MS
-        ):
+        """Give a newcomer its start money, in a command of its own before its first action."""
+        if exchange.faucet_credits >= self.faucet.credits_max or not self.faucet.usd:
             return
-        credit = Credit(command.signer, faucet.usd, CreditSource.FAUCET)
-        entries.append(Entry(credit, tuple(exchange.apply(credit))))
+        if not isinstance(command, SignedCommand) or not _is_newcomer(exchange, command):
+            return
+        credit = Credit(command.signer, self.faucet.usd, CreditSource.FAUCET)
+        events = tuple(exchange.apply(credit))
+        if _left_no_trace(events):
+            return
+        entries.append(Entry(credit, events))
         self.hooks.newcomer_credited(
-            credits=exchange.faucet_credits, credits_max=faucet.credits_max
+            credits=exchange.faucet_credits, credits_max=self.faucet.credits_max
         )
 
-    async def _commit(
-        self, entries: list[Entry], waiting: Sequence[_Waiting], started: float
-    ) -> bool:
-        assert self._chain is not None
-        exchange = self._chain.exchange
+    async def _commit(self, chain: Chain, entries: list[Entry], started: float) -> Block | None:
+        """Make a block durable; ``None`` if the disk failed."""
+        exchange = chain.exchange
         block, body = seal(
-            height=exchange.height,
-            time_ms=exchange.time_ms,
-            parent=self._chain.digest,
-            entries=entries,
+            height=exchange.height, time_ms=exchange.time_ms, parent=chain.digest, entries=entries
         )
         executed = trio.current_time()
         try:
             await self.store.commit(block, body)
-        except Exception as error:  # the disk may fail in any way; all of them end in a rebuild
-            self._lose_chain(error)
-            failure = CommitFailedError("the disk failed; the outcome of this command is not known")
-            failure.__cause__ = error
-            _fail_all(waiting, failure)
-            await self._rebuild_if_due()
-            return False
-        self._chain = Chain(exchange, block.digest)
-        await self._publish(block)
+        except Exception as error:  # noqa: BLE001  # a disk fails in many ways, all end in a rebuild
+            self.hooks.chain_lost(error)
+            return None
         self.hooks.block_committed(
             commands=len(entries),
             execute_seconds=executed - started,
             commit_seconds=trio.current_time() - executed,
         )
-        return True
+        return block
 
     async def _publish(self, block: Block) -> None:
-        await self.router.put(BlockCommitted(block))
+        message = BlockCommitted(block)
+        if not self.router.tell(message):
+            with trio.move_on_after(PUBLISH_SECONDS_MAX):
+                with suppress(Stopped):  # the program ends; there is nobody left to tell
+                    await self.router.put(message)
         self._published = block.height
 
     # -- the state and its loss
 
-    def _lose_chain(self, error: BaseException) -> None:
-        self._chain = None
-        self.hooks.chain_lost(error)
-
-    async def _rebuild_if_due(self) -> None:
-        if trio.current_time() < self._rebuild_at:
+    async def _try_rebuild(self) -> None:
+        """Rebuild a lost state; if the disk does not give it back, try again later."""
+        if self._chain is not None:
             return
-        self._rebuild_at = trio.current_time() + REBUILD_PAUSE_SECONDS
         try:
             await self._rebuild()
-        except Exception as error:  # whatever the disk says, the next attempt may fare better
-            self._lose_chain(error)
+        except Exception as error:  # noqa: BLE001  # as for commits; the next attempt may fare better
+            self._chain = None
+            self.hooks.chain_lost(error)
+            self.context.set_timer("rebuild", REBUILD_SECONDS, _Rebuild())
 
     async def _rebuild(self) -> None:
         """Take the state from the store, and publish what is durable there but was never told."""
         chain = await self.store.recover()
-        if self._published is None:
-            self._published = chain.exchange.height
-        while self._published < chain.exchange.height:
-            for block in await self.store.blocks(self._published):
+        height = chain.exchange.height
+        self._published = min(self._published or self.heard() or height, height)
+        while self._published < height:
+            missed = await self.store.blocks(self._published)
+            if not missed:
+                raise UnavailableError(f"the store has no block after {self._published}")
+            for block in missed:
                 await self._publish(block)
         self._chain = chain
-        self.hooks.chain_ready(
-            height=chain.exchange.height, faucet_credits=chain.exchange.faucet_credits
-        )
+        self.hooks.chain_ready(height=height, faucet_credits=chain.exchange.faucet_credits)
 
-    def _snapshot_if_due(self, commands: int) -> None:
+    async def _keep_snapshot_if_due(self, chain: Chain, commands: int) -> None:
         self._since_snapshot += commands
-        if self._since_snapshot >= self.snapshot_every and self._chain is not None:
+        if self._since_snapshot >= self.snapshot_every:
             self._since_snapshot = 0
-            self.snapshots.tell(SaveSnapshot(snapshot_of(self._chain)))
+            self.snapshots.tell(SaveSnapshot(await snapshot_of(chain)))
 
     # -- reads
 
-    def _read(self, exchange: Exchange, message: object) -> At[Any]:
-        match message:
-            case ReadMarket(asset):
-                state: object = exchange.market_state(asset)
-            case ReadAccount(account):
-                state = exchange.account_state(account)
-            case ReadDirectory():
-                state = DirectoryState(
-                    tuple(exchange.instruments),
-                    exchange.addresses(),
-                    exchange.agents(),
-                    exchange.engine.taker_fee_ppm,
-                    exchange.engine.maker_fee_ppm,
-                )
-            case _:
-                raise SourceError(f"not a message of the sequencer: {type(message).__name__}")
-        return At(exchange.height, exchange.time_ms, state)
+    def _answer(self, envelope: Envelope) -> None:
+        if self._chain is None:
+            envelope.fail(UnavailableError("the exchange's state is being rebuilt"))
+            return
+        try:
+            envelope.answer(_read(self._chain, envelope.message))
+        except (IndexError, SourceError) as error:
+            envelope.fail(error)
+
+
+def _read(chain: Chain, message: object) -> At[Any]:
+    """Answer a question about the committed state.
+
+    Raises:
+        IndexError: there is no such market.
+        SourceError: it is not a question.
+    """
+    exchange = chain.exchange
+    match message:
+        case ReadMarket(asset):
+            state: object = exchange.market_state(asset)
+        case ReadAccount(account):
+            state = exchange.account_state(account)
+        case ReadDirectory():
+            state = DirectoryState(
+                tuple(exchange.instruments),
+                exchange.addresses(),
+                dict(exchange.agent_book.agents),
+                exchange.engine.taker_fee_ppm,
+                exchange.engine.maker_fee_ppm,
+                chain.digest,
+            )
+        case _:
+            raise SourceError(f"not a message of the sequencer: {type(message).__name__}")
+    return At(exchange.height, exchange.time_ms, state)
+
+
+@frozen
+class _Rebuild:
+    """The sequencer's timer: try again to get the state back."""
 
 
 @frozen
@@ -344,8 +426,9 @@ class SaveSnapshot:
 
 @define
 class SnapshotWriter(Actor):
-    """Writes snapshots beside the order flow. If it is still at one, the next takes the place of
-    any that waits.
+    """Writes snapshots beside the order flow.
+
+    While it is at one, the next takes the place of any that waits.
     """
 
     store: ChainStore
@@ -355,10 +438,20 @@ class SnapshotWriter(Actor):
         await self.store.save(message.snapshot)
 
 
-def snapshot_of(chain: Chain) -> Snapshot:
-    """Return the state of a chain as a snapshot."""
-    exchange = chain.exchange
-    return Snapshot(exchange.height, chain.digest, exchange.digest(), exchange.dump())
+async def snapshot_of(chain: Chain) -> Snapshot:
+    """Return the state of a chain as a snapshot.
+
+    It is made in a worker thread, so that all but the orders goes on; the caller leaves the
+    exchange alone until then.
+    """
+
+    def dump() -> Snapshot:
+        exchange = chain.exchange
+        state = exchange.dump()
+        digest = blake2b(state, digest_size=DIGEST_BYTES).digest()
+        return Snapshot(exchange.height, chain.digest, digest, state)
+
+    return await trio.to_thread.run_sync(dump)
 
 
 @frozen
@@ -366,14 +459,18 @@ class _Waiting:
     """A command and who waits for it."""
 
     command: Command
-    reply: Any
+    reply: Reply | None
+
+    def answer(self, receipt: Receipt) -> None:
+        if self.reply is not None:
+            self.reply.answer(receipt)
 
     def fail(self, error: Exception) -> None:
         if self.reply is not None:
             self.reply.fail(error)
 
 
-class _CrashedAtError(Exception):
+class _CrashedAtError(ActorsError):
     """The machine broke on the command of this index; the cause says how."""
 
     def __init__(self, index: int) -> None:
@@ -381,12 +478,51 @@ class _CrashedAtError(Exception):
         self.index = index
 
 
+def _blocks_of(waiting: Sequence[_Waiting]) -> Iterator[list[_Waiting]]:
+    """Divide commands into blocks of bounded work, in their order."""
+    block: list[_Waiting] = []
+    work = 0
+    for one in waiting:
+        more = work_of(one.command)
+        if block and work + more > WORK_PER_BLOCK_MAX:
+            yield block
+            block, work = [], 0
+        block.append(one)
+        work += more
+    if block:
+        yield block
+
+
+def work_of(command: Command) -> int:
+    """Return how many steps a command takes to execute; at least 1."""
+    match command:
+        case PlaceOrders(orders=steps) | CancelOrders(cancels=steps) | ModifyOrders(modifies=steps):
+            return max(1, len(steps))
+        case _:
+            return 1
+
+
+def _is_newcomer(exchange: Exchange, command: ClientCommand) -> bool:
+    """Tell whether this is the first action of an address, and one that could be admitted.
+
+    Who ever used a nonce has been an account or an agent: an agent whose time is up must not find
+    itself trading with money of its own.
+    """
+    signer = command.signer
+    return (
+        not exchange.knows(signer)
+        and signer not in exchange.nonces
+        and signer not in exchange.agent_book.agents
+        and command.vault is None
+        and abs(command.nonce - exchange.time_ms) < NEWCOMER_NONCE_WINDOW_MS
+    )
+
+
 def _left_no_trace(events: tuple[Event, ...]) -> bool:
     first = events[0] if events else None
     return type(first) is CommandRefused and not first.nonce_used
 
 
-def _fail_all(waiting: Sequence[_Waiting] | Sequence[Envelope], error: Exception) -> None:
+def _fail_all(waiting: Sequence[_Waiting], error: Exception) -> None:
     for one in waiting:
-        if one.reply is not None:
-            one.reply.fail(error)
+        one.fail(error)

@@ -9,10 +9,11 @@ them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from attrs import frozen
 
+from model.agents import Agent
 from model.blocks import Block
 from model.commands import ClientCommand, Command
 from model.events import Event
@@ -20,18 +21,17 @@ from model.ids import Address, AssetId
 from model.instruments import Instrument
 from model.state import AccountState, MarketState
 from supervision import Address as ActorAddress
-from supervision import Delivery, Envelope, Reply
+from supervision import Delivery, Envelope, InHand, Reply
 
 StateT = TypeVar("StateT")
 
 
 @frozen
 class Receipt:
-    """What became of one command that is now durable (or was refused before it could change
-    anything).
+    """What became of one command: it is durable, or was refused before it could change anything.
 
-    ``height`` and ``time_ms`` are those of its block; a command that was refused without using its
-    nonce is in no block, and carries the height it would have had.
+    ``height`` and ``time_ms`` are those of its block. A command that was refused without using its
+    nonce need not be in any; its receipt then carries those of the last block.
     """
 
     height: int
@@ -50,21 +50,25 @@ class At(Generic[StateT]):
 
 @frozen
 class DirectoryState:
-    """Who exists (markets, accounts, which signer acts for which account), and the fees in parts
-    per million.
+    """Who exists: markets, accounts, and which signer acts for which account.
+
+    Fees are in parts per million; ``digest`` is that of the last block.
     """
 
     instruments: tuple[Instrument, ...]
     accounts: frozenset[Address]
-    agents: dict[Address, Address]
+    agents: dict[Address, Agent]
     taker_fee_ppm: int
     maker_fee_ppm: int
+    digest: bytes
 
 
 @frozen
 class Submit:
-    """Ask the sequencer to order and execute a command; answered with its Receipt once that is
-    durable.
+    """Ask the sequencer to order and execute a command; answered with its Receipt when durable.
+
+    One that was in hand when the sequencer fell may have been carried out: its asker is told so,
+    and it is never handed on a second time.
     """
 
     command: Command
@@ -74,6 +78,8 @@ class Submit:
 class ReadMarket:
     """Ask for ``At[MarketState]``."""
 
+    in_hand: ClassVar[InHand] = InHand.REDELIVER
+
     asset: AssetId
 
 
@@ -81,12 +87,16 @@ class ReadMarket:
 class ReadAccount:
     """Ask for ``At[AccountState]``."""
 
+    in_hand: ClassVar[InHand] = InHand.REDELIVER
+
     account: Address
 
 
 @frozen
 class ReadDirectory:
     """Ask for ``At[DirectoryState]``."""
+
+    in_hand: ClassVar[InHand] = InHand.REDELIVER
 
 
 @frozen
@@ -120,6 +130,10 @@ class Source(Protocol):
         """
         ...
 
+    def submit_nowait(self, command: ClientCommand, then: Callable[[Reply], None]) -> None:
+        """Submit without waiting; ``then`` gets the reply. Raises as ``submit``, if at once."""
+        ...
+
     def forward(self, command: ClientCommand, reply: Reply) -> Delivery:
         """Submit without waiting, on behalf of whoever holds ``reply``."""
         ...
@@ -151,6 +165,10 @@ class EmbeddedSource:
         receipt: Receipt = await self._sequencer.ask(Submit(command))
         return receipt
 
+    def submit_nowait(self, command: ClientCommand, then: Callable[[Reply], None]) -> None:
+        """Submit without waiting; ``then`` gets the reply."""
+        self._sequencer.ask_nowait(Submit(command), then)
+
     def forward(self, command: ClientCommand, reply: Reply) -> Delivery:
         """Submit without waiting, on behalf of whoever holds ``reply``."""
         return self._sequencer.forward(Submit(command), reply)
@@ -160,10 +178,8 @@ ViewT = TypeVar("ViewT")
 
 
 def answer_read(envelope: Envelope, read: Callable[[ViewT], object], view: ViewT) -> None:
-    """Answer a question about a view. One that raises is the asker's mistake and only fails its
-    reply.
-    """
+    """Answer a question about a view; one that raises only fails its reply."""
     try:
         envelope.answer(read(view))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # it is the asker's mistake, and must not fell the view
         envelope.fail(error)

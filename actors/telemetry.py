@@ -11,6 +11,7 @@ Traces are off until a file is named. An action is traced when its request carri
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +54,8 @@ TRACEPARENT_LENGTH_MAX: Final = 128
 SPANS_WAITING_MAX: Final = 2_048
 """Spans that wait for the file; more are dropped."""
 
+log = logging.getLogger("zaraba")
+
 
 class Telemetry(SequencerHooks):
     """The counters of one process. Give each test its own.
@@ -64,6 +67,7 @@ class Telemetry(SequencerHooks):
     def __init__(self, traces: Path | None = None) -> None:
         self.registry = CollectorRegistry()
         self.faucet_credits = 0
+        self.chain_is_ready = False
         self._blocks = Counter("zaraba_blocks", "Blocks made durable.", registry=self.registry)
         self._commands = Counter(
             "zaraba_commands", "Commands made durable.", registry=self.registry
@@ -157,13 +161,16 @@ class Telemetry(SequencerHooks):
 
     def chain_ready(self, *, height: int, faucet_credits: int) -> None:
         """The state stands at a height again, with so many newcomers credited."""
+        self.chain_is_ready = True
         self._height.set(height)
         self.faucet_credits = faucet_credits
         self._faucet.set(faucet_credits)
 
     def chain_lost(self, error: BaseException) -> None:
-        """A commit or a rebuild failed."""
+        """A commit or a rebuild failed; the log says how."""
+        self.chain_is_ready = False
         self._chain_lost.inc()
+        log.error("the state is being rebuilt: %s", error, exc_info=error)
 
     def newcomer_credited(self, *, credits: int, credits_max: int) -> None:
         """The faucet gave; ``credits`` newcomers so far."""
@@ -172,8 +179,9 @@ class Telemetry(SequencerHooks):
         self._faucet_max.set(credits_max)
 
     def command_crashed(self, command: Command, error: BaseException) -> None:
-        """The machine broke on a command."""
+        """The machine broke on a command; the log says how."""
         self._crashed.labels(type(command).__name__).inc()
+        log.error("the machine broke on %r", command, exc_info=error)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """A request on a known route was answered."""
