@@ -3,24 +3,29 @@
 A view attaches before it asks the source for its state, so nothing falls between the two: what the
 router delivers meanwhile waits in the view's own mailbox. Each part names the height of the part
 before it, so a view that lost one (its mailbox was full) notices at the next and starts again from
-the source.
+the source. Where no next part comes, the router keeps telling it of the gap until it takes notice.
+
+The router itself only takes the block that continues the chain it knows, by height and digest.
+Blocks that it has already are ignored; at any other it falls, and everything behind it starts again
+from what the source holds.
 
 The router also keeps the directory: who exists and who signs for whom, which the edge needs in
-order to find the actor of a signer. Only the exchange's own state decides; the directory may be a
-block behind.
+order to find the actor of a signer. Only the exchange's own state decides. The directory may be a
+block behind; an ask of ``CatchUp`` returns when it holds all blocks that were published before.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Final
+from typing import ClassVar, Final
 
 from attrs import define, field, frozen
 
 from actors.errors import LostPartError
-from actors.source import BlockCommitted, Source
-from model.blocks import Block
+from actors.source import At, BlockCommitted, DirectoryState, Source
+from model.agents import Agent
+from model.blocks import GENESIS_DIGEST, Block
 from model.events import (
     AgentApproved,
     Credited,
@@ -37,29 +42,59 @@ from model.events import (
 )
 from model.ids import Address, AssetId
 from model.instruments import Instrument
-from supervision import Actor
+from supervision import Actor, InHand
 from supervision import Address as ActorAddress
 
 BLOCKS_WAITING_MAX: Final = 1_024
 """Capacity of the router's mailbox; when it is full the sequencer waits, and orders with it."""
 
+REMIND_SECONDS: Final = 0.1
+"""How often a view whose mailbox was full is told that it missed a part."""
+
 
 @define
 class Directory:
-    """Who exists. Written by the router only."""
+    """Who exists. Written by the router only; ``digest`` is that of the block at ``height``."""
 
     height: int = 0
     time_ms: int = 0
+    digest: bytes = GENESIS_DIGEST
     instruments: list[Instrument] = field(factory=list)
     by_name: dict[str, Instrument] = field(factory=dict)
     accounts: set[Address] = field(factory=set)
-    agents: dict[Address, Address] = field(factory=dict)
+    agents: dict[Address, Agent] = field(factory=dict)
     taker_fee_ppm: int = 0
     maker_fee_ppm: int = 0
+    _agents_of: defaultdict[Address, dict[str, Address]] = field(
+        init=False, factory=lambda: defaultdict(dict)
+    )
 
-    def account_of(self, signer: Address) -> Address:
-        """Return the account that a signer acts for: its master's if it is an agent, else its own."""
-        return self.agents.get(signer, signer)
+    def master_of(self, signer: Address) -> Address | None:
+        """Return the account that a signer is an agent of, as of the last block."""
+        agent = self.agents.get(signer)
+        return agent.master if agent is not None and self.time_ms < agent.valid_until else None
+
+    def account_of(self, signer: Address) -> Address | None:
+        """Return the account that a signer acts for: its master's, its own, or none."""
+        master = self.master_of(signer)
+        if master is not None:
+            return master
+        return signer if signer in self.accounts else None
+
+    def replace(self, at: At[DirectoryState]) -> None:
+        """Become what the source says; ``instruments`` stays the same list, which views hold."""
+        state = at.state
+        self.instruments.clear()
+        self.by_name.clear()
+        for instrument in state.instruments:
+            self._list_market(instrument)
+        self.accounts = set(state.accounts)
+        self.agents = dict(state.agents)
+        self._agents_of.clear()
+        for address, agent in state.agents.items():
+            self._agents_of[agent.master][agent.name] = address
+        self.taker_fee_ppm, self.maker_fee_ppm = state.taker_fee_ppm, state.maker_fee_ppm
+        self.height, self.time_ms, self.digest = at.height, at.time_ms, state.digest
 
     def learn(self, event: Event) -> None:
         """Take in an event that changes who exists; ignore any other."""
@@ -69,21 +104,36 @@ class Directory:
             case UsdSent(destination=destination):
                 self.accounts.add(destination)
             case AgentApproved():
-                if event.replaced is not None:
-                    self.agents.pop(event.replaced, None)
-                if event.agent:
-                    self.agents[event.agent] = event.account
+                self._approve(event)
             case MarketListed(instrument=instrument):
-                self.list_market(instrument)
+                self._list_market(instrument)
             case ExchangeOpened(taker_fee_ppm=taker, maker_fee_ppm=maker):
                 self.taker_fee_ppm, self.maker_fee_ppm = taker, maker
             case _:
                 pass
 
-    def list_market(self, instrument: Instrument) -> None:
+    def _list_market(self, instrument: Instrument) -> None:
         """Add a market; its asset id is its place in the list."""
         self.instruments.append(instrument)
         self.by_name[instrument.name] = instrument
+
+    def _approve(self, event: AgentApproved) -> None:
+        """Note an agent, and let go of those whose time is up, as the exchange does."""
+        account, names = event.account, self._agents_of[event.account]
+        self._drop_agent(names.get(event.name))
+        if not event.agent:
+            return
+        for address in list(names.values()):
+            if self.agents[address].valid_until <= self.time_ms:
+                self._drop_agent(address)
+        self._drop_agent(event.agent)
+        self.agents[event.agent] = Agent(account, event.name, event.valid_until)
+        names[event.name] = event.agent
+
+    def _drop_agent(self, address: Address | None) -> None:
+        agent = self.agents.pop(address, None) if address is not None else None
+        if agent is not None:
+            del self._agents_of[agent.master][agent.name]
 
 
 @frozen
@@ -103,18 +153,32 @@ class Detach:
 
 
 @frozen
+class CatchUp:
+    """Ask for an answer once all blocks are delivered that were published before."""
+
+    in_hand: ClassVar[InHand] = InHand.REDELIVER
+
+
+@frozen
 class BlockPart:
     """What one block means to one view.
 
     ``events`` pairs each event with the index of its command within the block. ``previous`` is the
     height of the part that was delivered before this one, or of the block at which the view
-    attached.
+    attached. A view that falls with one in hand needs it no more: it starts from the source.
     """
+
+    in_hand: ClassVar[InHand] = InHand.DROP
 
     height: int
     time_ms: int
     previous: int
     events: list[tuple[int, Event]]
+
+
+@frozen
+class _Remind:
+    """The router's timer: tell views again that they missed something."""
 
 
 @define
@@ -130,42 +194,53 @@ class Router(Actor):
     source: Source
     directory: Directory
     _attached: dict[AssetId | Address, _Attached] = field(init=False, factory=dict)
+    _missing: set[AssetId | Address] = field(init=False, factory=set)
 
     async def init(self) -> None:
         """Learn who exists."""
-        at = await self.source.directory()
-        directory = self.directory
-        directory.instruments.clear()
-        directory.by_name.clear()
-        for instrument in at.state.instruments:
-            directory.list_market(instrument)
-        directory.accounts = set(at.state.accounts)
-        directory.agents = dict(at.state.agents)
-        directory.taker_fee_ppm = at.state.taker_fee_ppm
-        directory.maker_fee_ppm = at.state.maker_fee_ppm
-        directory.height, directory.time_ms = at.height, at.time_ms
+        self.directory.replace(await self.source.directory())
 
     async def handle(self, message: object) -> object:
-        """Serve ``BlockCommitted``, ``Attach`` and ``Detach``."""
+        """Serve the messages of this module and ``BlockCommitted``."""
         match message:
             case BlockCommitted(block):
-                if block.height > self.directory.height + 1:
-                    raise LostPartError(f"block {block.height} came after {self.directory.height}")
-                if block.height > self.directory.height:
+                if self._continues(block):
                     self._deliver(block)
             case Attach(subject, view):
                 self._attached[subject] = _Attached(view, self.directory.height)
+                self._missing.discard(subject)
             case Detach(subject, view):
                 attached = self._attached.get(subject)
                 if attached is not None and attached.view == view:
                     del self._attached[subject]
+                    self._missing.discard(subject)
+            case CatchUp():
+                pass  # all blocks before it are delivered
+            case _Remind():
+                self._remind()
             case _:
                 raise TypeError(f"not a message of the router: {message!r}")
         return None
 
+    def _continues(self, block: Block) -> bool:
+        """Tell whether a block is news.
+
+        Raises:
+            LostPartError: it is not of the chain that the router knows, or one before it is lost.
+        """
+        directory = self.directory
+        if block.height < directory.height or block.digest == directory.digest:
+            return False
+        if block.height != directory.height + 1 or block.parent != directory.digest:
+            raise LostPartError(f"block {block.height} does not continue {directory.height}")
+        return True
+
     def _deliver(self, block: Block) -> None:
         attached = self._attached
         parts: defaultdict[AssetId | Address, list[tuple[int, Event]]] = defaultdict(list)
+        directory = self.directory
+        directory.height, directory.time_ms = block.height, block.time_ms
+        directory.digest = block.digest
         for index, entry in enumerate(block.entries):
             for event in entry.events:
                 for subject in self._subjects(event):
@@ -173,11 +248,26 @@ class Router(Actor):
                         parts[subject].append((index, event))
         for subject, events in parts.items():
             to = attached[subject]
-            # A full mailbox refuses the part; the next one then names a height that the view never
-            # saw.
-            to.view.tell(BlockPart(block.height, block.time_ms, to.previous, events))
+            part = BlockPart(block.height, block.time_ms, to.previous, events)
             to.previous = block.height
-        self.directory.height, self.directory.time_ms = block.height, block.time_ms
+            if to.view.tell(part):
+                self._missing.discard(subject)  # it sees the gap in this part
+            else:
+                self._note_missing(subject)
+
+    def _note_missing(self, subject: AssetId | Address) -> None:
+        if not self._missing:
+            self.context.set_timer("remind", REMIND_SECONDS, _Remind())
+        self._missing.add(subject)
+
+    def _remind(self) -> None:
+        """Tell views of their gap by a part without events that follows the one they missed."""
+        for subject in list(self._missing):
+            to = self._attached[subject]
+            if to.view.tell(BlockPart(to.previous, self.directory.time_ms, to.previous, [])):
+                self._missing.discard(subject)
+        if self._missing:
+            self.context.set_timer("remind", REMIND_SECONDS, _Remind())
 
     def _subjects(self, event: Event) -> Iterator[AssetId | Address]:
         """Name the views that an event concerns, each once."""
