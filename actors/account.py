@@ -1,10 +1,13 @@
-"""Account actors: one for each account that somebody is interested in, owner of its view and its
-order entry.
+"""Account actors: the view and the order entry of each account that somebody is interested in.
 
 All actions of an account pass through its actor on their way to the sequencer, so that one account
 cannot crowd out the others beyond its own bound, and each is sequenced in the order in which it
 arrived. The actor does not wait for the outcome: the caller's reply cell travels on with the
 command.
+
+If it falls, its supervisor builds it anew, as with markets: its subscribers are sent snapshots, and
+of the streams without snapshots the updates that they missed. An action in hand was either handed
+on already, and is none of its business any more, or is given to the new incarnation.
 
 An account without subscribers and without messages is passivated after a while and activated by the
 next message.
@@ -12,32 +15,33 @@ next message.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, ClassVar, Final, Protocol
 
 import trio
 from attrs import Factory, define, field, frozen
 
-from actors.channels import Channel, ChannelsByKey, Subscribe, Unsubscribe
+from actors.channels import Channel, Channels, ChannelsByKey, Shown, Subscribe
 from actors.errors import LostPartError, OverloadedError
 from actors.fanout import Cork
 from actors.frames import Frame
 from actors.router import Attach, BlockPart, Detach
 from actors.source import At, Source, answer_read
+from actors.subscription import Ended, Subscription
 from actors.throttle import Throttle
 from model.commands import ClientCommand
 from model.ids import Address
 from model.state import AccountState
 from model.views.account import AccountView
 from model.views.records import Fill, LedgerRecord, Moment, OrderRecord
-from supervision import Actor, Envelope
+from supervision import Actor, Envelope, Exit, InHand
 from supervision import Address as ActorAddress
 
 STATE_SECONDS: Final = 1.0
-"""Shortest time between two frames of an account's positions and balances, which move with every
-mark price.
-"""
+"""Time between two frames of positions and balances, which move with every mark price."""
 
+_ORDER_UPDATES: Final = Channel("orderUpdates")
+_USER_EVENTS: Final = Channel("userEvents")
 _FILLS: Final = (
     Channel("userFills"),
     Channel("userFills", aggregate_by_time=True),
@@ -52,9 +56,7 @@ class AccountFrames(Protocol):
         ...
 
     def user_events(self, fills: Sequence[Fill], canceled: Sequence[OrderRecord]) -> list[Frame]:
-        """Encode fills, and cancels that the user did not ask for; a frame for each kind that there
-        is.
-        """
+        """Encode fills, and cancels that the user did not ask for; a frame for each kind."""
         ...
 
     def user_fills(
@@ -78,6 +80,8 @@ class AccountFrames(Protocol):
 class SubmitAction:
     """Have a command sequenced; answered with its Receipt."""
 
+    in_hand: ClassVar[InHand] = InHand.REDELIVER
+
     command: ClientCommand
 
 
@@ -85,10 +89,12 @@ class SubmitAction:
 class ReadAccountView:
     """Ask for the result of a pure function of the account's view."""
 
+    in_hand: ClassVar[InHand] = InHand.REDELIVER
+
     read: Callable[[AccountView], Any]
 
 
-STATE_KINDS: Final = (
+_STATE_KINDS: Final = (
     "openOrders",
     "clearinghouseState",
     "activeAssetData",
@@ -96,7 +102,7 @@ STATE_KINDS: Final = (
     "userFundings",
 )
 _MOVES_WITH_MARKS: Final = ("clearinghouseState", "activeAssetData", "webData2")
-"""Channels that show a state (or, for fundings, never say more than their empty snapshot)."""
+"""Channels that are shown again as marks move."""
 
 
 @define
@@ -116,6 +122,7 @@ class Account(Actor):
     channels: ChannelsByKey[Address]
     view: AccountView = field(init=False)
     _height: int = field(init=False, default=0)
+    _time_ms: int = field(init=False, default=0)
     _state: Throttle = Factory(lambda: Throttle(STATE_SECONDS, STATE_SECONDS))
     _orders: list[OrderRecord] = Factory(list)
     _fills: list[Fill] = Factory(list)
@@ -127,14 +134,12 @@ class Account(Actor):
         at = await self.source.account(self.account)
         self.view = await self.open_view(at)
         self._height = at.height
-        channels = self.channels.of(self.account)
-        channels.epoch += 1
-        for channel in channels:
-            for subscription in list(channels.of(channel)):
-                self._send_snapshot(channel, subscription)
+        self._time_ms = at.time_ms
+        self._greet_all()
+        self._note_shown(self.view.orders)
         self._set_timer()
 
-    async def on_stop(self, exit: Any) -> None:
+    async def on_stop(self, exit: Exit) -> None:
         """Want no more parts of blocks."""
         self.router.tell(Detach(self.account, self.context.address))
         self.channels.drop_if_empty(self.account)
@@ -154,10 +159,7 @@ class Account(Actor):
                 case ReadAccountView(read):
                     answer_read(envelope, read, self.view)
                 case Subscribe(channel, subscription):
-                    self.channels.of(self.account).add(channel, subscription)
-                    self._send_snapshot(channel, subscription)
-                case Unsubscribe(channel, subscription):
-                    self.channels.of(self.account).discard(channel, subscription)
+                    self._subscribe(channel, subscription)
                 case _:
                     pass  # the timer: what is due is published below
         self._publish()
@@ -181,36 +183,58 @@ class Account(Actor):
             self._ledger += change.ledger
             if change.state:
                 self._state.change()
-        self._height = part.height
+        self._height, self._time_ms = part.height, part.time_ms
 
     # -- publication
 
     def _publish(self) -> None:
+        with Cork() as cork:
+            has_fills = self._publish_news(cork)
+            if not self.channels.of(self.account):
+                return
+            if self._state.is_due(trio.current_time()) or has_fills:
+                self._publish_state(cork, _MOVES_WITH_MARKS)
+        self._set_timer()
+
+    def _publish_news(self, cork: Cork) -> bool:
+        """Publish what has happened since the last time; tell whether there were fills."""
         orders, self._orders = self._orders, []
         fills, self._fills = self._fills, []
         ledger, self._ledger = self._ledger, []
+        frames, view, channels = self.frames, self.view, self.channels.of(self.account)
+        self._note_shown(orders)
+        self._publish_events(cork, orders, fills)
+        for channel in _FILLS if fills else ():
+            if subscribers := channels.of(channel):
+                aggregate = channel.aggregate_by_time
+                frame = frames.user_fills(view, fills, aggregate=aggregate, is_snapshot=False)
+                cork.publish(subscribers, frame)
+        if ledger and (subscribers := channels.of(Channel("userNonFundingLedgerUpdates"))):
+            cork.publish(subscribers, frames.ledger_updates(view, ledger, is_snapshot=False))
+        if orders:
+            self._publish_state(cork, ("openOrders",))
+        return bool(fills)
+
+    def _publish_events(
+        self, cork: Cork, orders: Sequence[OrderRecord], fills: Sequence[Fill]
+    ) -> None:
+        """Publish the streams that have no snapshot."""
         channels = self.channels.of(self.account)
-        if not channels:
+        if orders and (subscribers := channels.of(_ORDER_UPDATES)):
+            cork.publish(subscribers, self.frames.order_updates(orders))
+        if subscribers := channels.of(_USER_EVENTS):
+            for frame in self.frames.user_events(fills, orders):
+                cork.publish(subscribers, frame)
+
+    def _note_shown(self, orders: Iterable[OrderRecord]) -> None:
+        channels = self.channels.of(self.account)
+        shown = channels.shown
+        if shown is not None and shown.height == self._height:
             return
-        frames, view = self.frames, self.view
-        with Cork() as cork:
-            if orders and (subscribers := channels.of(Channel("orderUpdates"))):
-                cork.publish(subscribers, frames.order_updates(orders))
-            if subscribers := channels.of(Channel("userEvents")):
-                for frame in frames.user_events(fills, orders):
-                    cork.publish(subscribers, frame)
-            for channel in _FILLS if fills else ():
-                if subscribers := channels.of(channel):
-                    aggregate = channel.aggregate_by_time
-                    frame = frames.user_fills(view, fills, aggregate=aggregate, is_snapshot=False)
-                    cork.publish(subscribers, frame)
-            if ledger and (subscribers := channels.of(Channel("userNonFundingLedgerUpdates"))):
-                cork.publish(subscribers, frames.ledger_updates(view, ledger, is_snapshot=False))
-            if orders:
-                self._publish_state(cork, ("openOrders",))
-            if fills or self._state.is_due(trio.current_time()):
-                self._publish_state(cork, _MOVES_WITH_MARKS)
-        self._set_timer()
+        newest = [order for order in orders if order.status_ms == self._time_ms]
+        if shown is not None and shown.time_ms == self._time_ms:
+            newest = [*shown.orders, *newest]
+        channels.shown = Shown(self._height, self._time_ms, tuple(newest))
 
     def _publish_state(self, cork: Cork, kinds: Sequence[str]) -> None:
         channels = self.channels.of(self.account)
@@ -227,7 +251,34 @@ class Account(Actor):
 
     # -- subscribers
 
-    def _send_snapshot(self, channel: Channel, subscription: Any) -> None:
+    def _subscribe(self, channel: Channel, subscription: Subscription) -> None:
+        with Cork() as cork:
+            self._publish_news(cork)  # the newcomer finds it in its snapshot
+        if self.channels.of(self.account).add(channel, subscription):
+            self._send_snapshot(channel, subscription)
+
+    def _greet_all(self) -> None:
+        """Show those who followed the last incarnation where this one stands."""
+        channels = self.channels.of(self.account)
+        channels.epoch += 1
+        for channel in channels:
+            for subscription in list(channels.of(channel)):
+                self._send_snapshot(channel, subscription)
+        if channels.shown is not None:
+            self._show_missed(channels, channels.shown)
+
+    def _show_missed(self, channels: Channels, shown: Shown) -> None:
+        """Publish what the streams without snapshot missed; end them if that is not known."""
+        orders, fills = self.view.orders, self.view.fills
+        missed_orders = [order for order in orders if not shown.has_order(order)]
+        missed_fills = [fill for fill in fills if fill.height > shown.height]
+        if len(missed_orders) == orders.maxlen or len(missed_fills) == fills.maxlen:
+            channels.end_all(Ended.CRASHED, (_ORDER_UPDATES.kind, _USER_EVENTS.kind))
+            return
+        with Cork() as cork:
+            self._publish_events(cork, missed_orders, missed_fills)
+
+    def _send_snapshot(self, channel: Channel, subscription: Subscription) -> None:
         match channel.kind:
             case "userFills":
                 frame: Frame | None = self.frames.user_fills(
@@ -240,7 +291,7 @@ class Account(Actor):
                 frame = self.frames.ledger_updates(
                     self.view, list(self.view.ledger), is_snapshot=True
                 )
-            case kind if kind in STATE_KINDS:
+            case kind if kind in _STATE_KINDS:
                 frame = self.frames.state(self.view, channel)
             case _:
                 frame = None

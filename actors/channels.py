@@ -1,19 +1,26 @@
 """Channels: what can be subscribed to, and who has.
 
 The table of subscribers belongs to the program, not to the actor that publishes: a market that
-crashes and is rebuilt finds its subscribers where it left them, greets them with a new epoch and a
-snapshot, and goes on.
+crashes and is rebuilt finds its subscribers where it left them, together with a note of what they
+were shown. It greets them with a new epoch and snapshots, and with what they missed of the streams
+in which everything counts.
+
+To subscribe is a message, since the publisher has to send a snapshot at the right moment. To
+unsubscribe is a call, which no full mailbox can lose. Publishers never await while they go through
+a table, so nobody sees it half changed.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterator, KeysView
-from typing import Final, Generic, TypeVar
+from typing import ClassVar, Final, Generic, TypeVar
 
 from attrs import define, field, frozen
 
-from actors.subscription import Policy, Subscription
+from actors.subscription import Ended, Policy, Subscription
+from model.views.records import OrderRecord
+from supervision import InHand
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 
@@ -47,40 +54,60 @@ class Channel:
 
 @frozen
 class Subscribe:
-    """Ask a publisher to send a channel's frames from now on, beginning with a snapshot if the
-    channel has one.
+    """Ask a publisher to send a channel's frames from now on, its snapshot first if it has one.
+
+    The subscriber has its confirmation already, so a publisher that falls with this in hand is
+    given it again.
     """
+
+    in_hand: ClassVar[InHand] = InHand.REDELIVER
 
     channel: Channel
     subscription: Subscription
 
 
 @frozen
-class Unsubscribe:
-    """Ask a publisher to stop. Nothing happens if it never began."""
+class Shown:
+    """Up to where all subscribers were shown everything.
 
-    channel: Channel
-    subscription: Subscription
+    ``orders`` are the changes of orders shown for ``time_ms``: they know their time but not their
+    height, and several blocks may share a millisecond.
+    """
+
+    height: int
+    time_ms: int
+    orders: tuple[OrderRecord, ...] = ()
+
+    def has_order(self, record: OrderRecord) -> bool:
+        """Tell whether a change of an order was shown."""
+        if record.status_ms == self.time_ms:
+            return record in self.orders
+        return record.status_ms < self.time_ms
 
 
 @define(eq=False)
 class Channels:
-    """The subscribers of one subject, by channel. ``epoch`` counts the incarnations of its
-    publisher.
+    """The subscribers of one subject, by channel.
+
+    ``epoch`` counts the incarnations of its publisher; ``shown`` is ``None`` before the first one
+    had anything to show.
     """
 
     epoch: int = 0
+    shown: Shown | None = None
     _subscribers: dict[Channel, dict[Subscription, None]] = field(init=False, factory=dict)
     _by_kind: defaultdict[str, dict[Channel, None]] = field(
         init=False, factory=lambda: defaultdict(dict)
     )
 
-    def add(self, channel: Channel, subscription: Subscription) -> None:
-        """Take a subscriber in, unless its subscription has already ended."""
-        if subscription.ended is not None:
-            return
+    def add(self, channel: Channel, subscription: Subscription) -> bool:
+        """Take a subscriber in; false if it is in already, or its subscription has ended."""
+        subscribers = self._subscribers.get(channel, _NOBODY)
+        if subscription.ended is not None or subscription in subscribers:
+            return False
         self._subscribers.setdefault(channel, {})[subscription] = None
         self._by_kind[channel.kind][channel] = None
+        return True
 
     def discard(self, channel: Channel, subscription: Subscription) -> None:
         """Let a subscriber go."""
@@ -91,6 +118,14 @@ class Channels:
         if not subscribers:
             del self._subscribers[channel]
             self._by_kind[channel.kind].pop(channel, None)
+
+    def end_all(self, reason: Ended, kinds: Collection[str] | None = None) -> None:
+        """End the subscriptions of some kinds of channels, or of all."""
+        for channel, subscribers in list(self._subscribers.items()):
+            if kinds is None or channel.kind in kinds:
+                for subscription in list(subscribers):
+                    self.discard(channel, subscription)
+                    subscription.end(reason)
 
     def of(self, channel: Channel) -> Collection[Subscription]:
         """Return the subscribers of a channel; do not change the table while iterating."""
@@ -119,6 +154,10 @@ class ChannelsByKey(Generic[KeyT]):
     def of(self, key: KeyT) -> Channels:
         """Return the table of a subject."""
         return self._channels.setdefault(key, Channels())
+
+    def get(self, key: KeyT) -> Channels | None:
+        """Return the table of a subject if it has one."""
+        return self._channels.get(key)
 
     def drop_if_empty(self, key: KeyT) -> None:
         """Forget a subject without subscribers."""

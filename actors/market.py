@@ -5,30 +5,33 @@ changed: trades and the best bid and ask at once, the book, candles and context 
 often. It encodes a frame only where somebody subscribed to it, and once for all who did.
 
 If it falls, its supervisor builds it anew from the source; its subscribers are in a table that
-outlives it, and are sent a snapshot of everything they follow.
+outlives it. They are sent a snapshot of every state they follow, and the trades they missed. Where
+the market no longer remembers all of those, their connections are closed rather than left with a
+gap.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 import trio
 from attrs import Factory, define, field, frozen
 
-from actors.channels import Channel, Channels, Subscribe, Unsubscribe
+from actors.channels import Channel, Channels, Shown, Subscribe
 from actors.errors import LostPartError
 from actors.fanout import Cork, publish
 from actors.frames import Frame
 from actors.router import Attach, BlockPart
 from actors.source import At, Source, answer_read
+from actors.subscription import Ended, Subscription
 from actors.throttle import Throttle
 from actors.ticker import Board
 from model.ids import AssetId
 from model.state import MarketState
 from model.views.market import MarketView
 from model.views.records import Candle, TradeRecord
-from supervision import Actor, Envelope
+from supervision import Actor, Envelope, InHand
 from supervision import Address as ActorAddress
 
 BOOK_SECONDS: Final = 0.2
@@ -73,6 +76,8 @@ class MarketFrames(Protocol):
 class ReadMarketView:
     """Ask for the result of a pure function of the market's view."""
 
+    in_hand: ClassVar[InHand] = InHand.REDELIVER
+
     read: Callable[[MarketView], Any]
 
 
@@ -108,10 +113,9 @@ class Market(Actor):
         at = await self.source.market(self.asset)
         self.view = await self.open_view(at)
         self._height = at.height
-        self.channels.epoch += 1
-        for channel in self.channels:
-            self._greet(channel)
         self.board.show(self.asset, self.view.context())
+        self._greet_all()
+        self._note_shown()
         self._set_timer()
 
     async def handle_batch(self, batch: list[Envelope]) -> None:
@@ -124,8 +128,6 @@ class Market(Actor):
                     answer_read(envelope, read, self.view)
                 case Subscribe(channel, subscription):
                     self._subscribe(channel, subscription)
-                case Unsubscribe(channel, subscription):
-                    self.channels.discard(channel, subscription)
                 case _:
                     pass  # the timer: what is due is published below
         self._publish()
@@ -155,20 +157,30 @@ class Market(Actor):
         if not self._shown:
             self._shown = True
             self.board.show(self.asset, self.view.context())
+        with Cork() as cork:
+            self._publish_news(cork)
+            self._publish_throttled(cork)
+        self._set_timer()
+
+    def _publish_news(self, cork: Cork) -> None:
+        """Publish what has happened since the last time and may not wait."""
         trades, self._trades = self._trades, []
         closed, self._closed = self._closed, []
         best_changed, self._best_changed = self._best_changed, False
         channels = self.channels
-        with Cork() as cork:
-            if trades and (subscribers := channels.of(_TRADES)):
-                cork.publish(subscribers, self.frames.trades(trades))
-            if best_changed and (subscribers := channels.of(_BBO)):
-                cork.publish(subscribers, self.frames.bbo(self.view))
-            for candle in closed:
-                if subscribers := channels.of(Channel("candle", interval=candle.interval)):
-                    cork.publish(subscribers, self.frames.candle(candle))
-            self._publish_throttled(cork)
-        self._set_timer()
+        if trades and (subscribers := channels.of(_TRADES)):
+            cork.publish(subscribers, self.frames.trades(trades))
+        if best_changed and (subscribers := channels.of(_BBO)):
+            cork.publish(subscribers, self.frames.bbo(self.view))
+        for candle in closed:
+            if subscribers := channels.of(Channel("candle", interval=candle.interval)):
+                cork.publish(subscribers, self.frames.candle(candle))
+        self._note_shown()
+
+    def _note_shown(self) -> None:
+        shown = self.channels.shown
+        if shown is None or shown.height != self._height:
+            self.channels.shown = Shown(self._height, self.view.time_ms)
 
     def _publish_throttled(self, cork: Cork) -> None:
         now = trio.current_time()
@@ -201,16 +213,30 @@ class Market(Actor):
 
     # -- subscribers
 
-    def _subscribe(self, channel: Channel, subscription: Any) -> None:
-        self.channels.add(channel, subscription)
-        frame = self._snapshot(channel)
-        if frame is not None:
-            subscription.offer(frame)
+    def _subscribe(self, channel: Channel, subscription: Subscription) -> None:
+        with Cork() as cork:
+            self._publish_news(cork)  # the newcomer finds it in its snapshot
+        if self.channels.add(channel, subscription):
+            frame = self._snapshot(channel)
+            if frame is not None:
+                subscription.offer(frame)
 
-    def _greet(self, channel: Channel) -> None:
-        frame = self._snapshot(channel)
-        if frame is not None:
-            publish(list(self.channels.of(channel)), frame)
+    def _greet_all(self) -> None:
+        """Show those who followed the last incarnation where this one stands."""
+        self.channels.epoch += 1
+        for channel in self.channels:
+            if channel == _TRADES:
+                self._show_missed_trades()
+            elif (frame := self._snapshot(channel)) is not None:
+                publish(list(self.channels.of(channel)), frame)
+
+    def _show_missed_trades(self) -> None:
+        shown, known = self.channels.shown, self.view.trades
+        missed = [trade for trade in known if shown is None or trade.height > shown.height]
+        if len(missed) == known.maxlen:
+            self.channels.end_all(Ended.CRASHED, (_TRADES.kind,))
+        elif missed:
+            publish(list(self.channels.of(_TRADES)), self.frames.trades(missed))
 
     def _snapshot(self, channel: Channel) -> Frame | None:
         match channel.kind:

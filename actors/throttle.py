@@ -1,4 +1,4 @@
-"""Throttles: at most one frame of a kind in an interval, and never a last change that nobody sees."""
+"""Throttles: at most one frame of a kind in an interval, and the last change is always seen."""
 
 from __future__ import annotations
 

@@ -8,12 +8,13 @@ markets reads them there, without asking each market. The ticker actor is only t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import count, takewhile
 from typing import Final, Protocol
 
 import trio
 from attrs import Factory, define, field
 
-from actors.channels import Channel, Channels, Subscribe, Unsubscribe
+from actors.channels import Channel, Channels, Subscribe
 from actors.fanout import publish
 from actors.frames import Frame
 from actors.throttle import Throttle
@@ -39,9 +40,10 @@ class Board:
         self.changes += 1
 
     def in_order(self) -> list[MarketContext]:
-        """Return the contexts of the first markets, by asset id, up to one that has not shown any."""
+        """Return the contexts by asset id, up to the first market that has not shown any."""
         contexts = self.contexts
-        return [contexts[AssetId(asset)] for asset in range(len(contexts)) if asset in contexts]
+        shown = takewhile(contexts.__contains__, map(AssetId, count()))
+        return [contexts[asset] for asset in shown]
 
     def marks(self) -> list[int]:
         """Return the mark prices, in ticks, by asset id."""
@@ -58,8 +60,9 @@ class TickerFrames(Protocol):
 
 @define
 class Ticker(Actor):
-    """Publishes ``allMids`` from the board: on change at most every MIDS_SECONDS, and now and then
-    without.
+    """Publishes ``allMids`` from the board.
+
+    On change it does so at most every MIDS_SECONDS, without one every MIDS_REPEAT_SECONDS.
     """
 
     board: Board
@@ -79,8 +82,6 @@ class Ticker(Actor):
             case Subscribe(channel, subscription):
                 self.channels.add(channel, subscription)
                 subscription.offer(self.frames.all_mids(self.board.contexts))
-            case Unsubscribe(channel, subscription):
-                self.channels.discard(channel, subscription)
             case _:
                 self._publish()
         return None
