@@ -10,13 +10,14 @@ expect of refusals; only a request that is not one at all gets an HTTP error.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Final
 
+import trio
 from attrs import define
 
-from actors.account import SubmitAction
-from actors.errors import CommandCrashedError, CommitFailedError, SourceError
+from actors.errors import CommandCrashedError, OverloadedError, SourceError, UnavailableError
 from actors.source import Receipt
 from api.actions import SignedRequest, parse_request, to_command
 from api.answers import answer, refusal_answer
@@ -25,13 +26,20 @@ from api.gateway import Gateway
 from api.signing import Chain
 from model.commands import ClientCommand
 from model.events import CommandRefused
-from supervision import Reply, ServerDied, SupervisionError
+from supervision import MailboxFull, Reply, Restarting, SupervisionError
+
+ANSWER_SECONDS_MAX: Final = 8.0
+"""How long a request over HTTP may take; clients give up after ten seconds. An action that has not
+been looked at by then is not executed any more.
+"""
 
 NOT_DONE: Final = "Exchange is overloaded or restarting; the action was not executed."
 UNKNOWN: Final = (
     "Outcome unknown: the exchange failed while executing the action. Query it before you retry."
 )
 CRASHED: Final = "Internal error; the action was not executed."
+
+log = logging.getLogger("zaraba")
 
 
 @define(eq=False)
@@ -54,9 +62,9 @@ class OrderEntry:
             except RequestRefusedError as refusal:
                 return self._refused(request, refusal.text)
             try:
-                actor = self.gateway.account_actor(command.signer)
-                receipt: Receipt = await actor.ask(SubmitAction(command))
-            except (SupervisionError, SourceError) as error:
+                with trio.fail_after(ANSWER_SECONDS_MAX):
+                    receipt = await self.gateway.submit(command)
+            except (SupervisionError, SourceError, trio.TooSlowError) as error:
                 return self._failed(request, error)
             return self._answer(request, receipt)
 
@@ -76,15 +84,10 @@ class OrderEntry:
             return
 
         def finish(reply: Reply) -> None:
-            error = reply.error
-            then(
-                self._failed(request, error)
-                if error is not None
-                else self._answer(request, reply.value)
-            )
+            then(self._finish(request, reply))
 
         try:
-            self.gateway.account_actor(command.signer).ask_nowait(SubmitAction(command), finish)
+            self.gateway.submit_nowait(command, finish)
         except SupervisionError as error:
             then(self._failed(request, error))
 
@@ -94,6 +97,16 @@ class OrderEntry:
         except MalformedBodyError as error:
             self.gateway.telemetry.input_refused("exchange", str(error.status))
             raise
+
+    def _finish(self, request: SignedRequest, reply: Reply) -> bytes:
+        """Return the answer; it runs in the task of the sequencer, so nothing may be raised."""
+        if reply.error is not None:
+            return self._failed(request, reply.error)
+        try:
+            return self._answer(request, reply.value)
+        except Exception as error:
+            log.exception("an answer to %s could not be made", request.kind)
+            return self._failed(request, error)
 
     def _answer(self, request: SignedRequest, receipt: Receipt) -> bytes:
         events = receipt.events
@@ -111,7 +124,7 @@ class OrderEntry:
         match error:
             case CommandCrashedError():
                 return refusal_answer(CRASHED)
-            case CommitFailedError() | ServerDied():
-                return refusal_answer(UNKNOWN)
-            case _:
+            case MailboxFull() | Restarting() | OverloadedError() | UnavailableError():
                 return refusal_answer(NOT_DONE)
+            case _:
+                return refusal_answer(UNKNOWN)

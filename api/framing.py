@@ -119,9 +119,7 @@ class AccountWire:
         return Frame(frame("orderUpdates", order_updates(orders, self.instruments)))
 
     def user_events(self, fills: Sequence[Fill], orders: Sequence[OrderRecord]) -> list[Frame]:
-        """Encode fills, and cancels that the user did not ask for; a frame for each kind that there
-        is.
-        """
+        """Encode fills, and cancels that the user did not ask for; a frame for each kind."""
         frames = []
         if fills:
             frames.append(Frame(frame(_USER_EVENTS, fill_events(fills, self.instruments))))
@@ -196,6 +194,28 @@ class TickerWire:
     def all_mids(self, contexts: Mapping[AssetId, MarketContext]) -> Frame:
         """Encode the mid price of every market."""
         return Frame(frame("allMids", all_mids(mids(self.directory.instruments, contexts))))
+
+
+@define(eq=False)
+class Wires:
+    """The wires of one gateway: streams and answers about one subject share what they encode."""
+
+    directory: Directory
+    board: Board
+    accounts: AccountWire = field(init=False)
+    ticker: TickerWire = field(init=False)
+    _markets: dict[AssetId, MarketWire] = field(init=False, factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.accounts = AccountWire(self.directory, self.board)
+        self.ticker = TickerWire(self.directory)
+
+    def market(self, instrument: Instrument) -> MarketWire:
+        """Return the wire of a market."""
+        wire = self._markets.get(instrument.asset)
+        if wire is None or wire.instrument != instrument:
+            wire = self._markets[instrument.asset] = MarketWire(instrument)
+        return wire
 
 
 def mids(

@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
+import trio
 
 from actors.errors import SourceError
 from actors.history_queries import HistoryReader
 from api.exchange.errors import MalformedBodyError, not_a_request, not_json
-from api.framing import AccountWire, MarketWire, mids
+from api.framing import mids
 from api.gateway import Gateway
 from api.subscriptions import (
     INTERVALS,
@@ -37,6 +38,8 @@ from supervision import SupervisionError
 
 QUESTION_BYTES_MAX: Final = 64 * 1024
 """Longest question; the longest useful one is a few hundred bytes."""
+ANSWER_SECONDS_MAX: Final = 8.0
+"""How long an answer may take, a view that is being rebuilt included; clients wait ten seconds."""
 RECENT_TRADES_MAX: Final = 30
 MONTH_DAYS: Final = 30
 PERIOD_DAYS: Final = (1, 7, MONTH_DAYS)
@@ -59,8 +62,7 @@ class Info:
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
-        self._markets: dict[str, MarketWire] = {}
-        self._accounts = AccountWire(gateway.directory, gateway.board)
+        self._accounts = gateway.wires.accounts
 
     async def answer(self, body: bytes) -> bytes:
         """Return the JSON answer to the body of a request.
@@ -87,13 +89,15 @@ class Info:
             if answer is None:
                 raise not_a_request(f"unknown type {str(kind)[:40]!r}")
             started = time.perf_counter()
-            data = await answer(self, question)
+            with trio.fail_after(ANSWER_SECONDS_MAX):
+                await self.gateway.catch_up()
+                data = await answer(self, question)
             telemetry.question_answered(str(kind), time.perf_counter() - started)
             return str(kind), data
         except MalformedBodyError as error:
             telemetry.input_refused("info", str(error.status))
             raise
-        except (SupervisionError, SourceError) as error:
+        except (SupervisionError, SourceError, trio.TooSlowError) as error:
             telemetry.input_refused("info", "503")
             raise MalformedBodyError(503, "Being rebuilt; try again.") from error
 
@@ -136,7 +140,7 @@ class Info:
             raise not_a_request("invalid aggregation") from error
         if instrument is None:
             return b"null"
-        wire = self._markets.setdefault(instrument.name, MarketWire(instrument))
+        wire = self.gateway.wires.market(instrument)
         return await self.gateway.read_market(
             instrument.asset, lambda view: wire.book_data(view, n_sig_figs, mantissa)
         )
@@ -196,7 +200,7 @@ class Info:
         """Answer ``userRole``."""
         user, directory = _user(question), self.gateway.directory
         return encode(
-            terms.user_role(known=user in directory.accounts, master=directory.agents.get(user))
+            terms.user_role(known=user in directory.accounts, master=directory.master_of(user))
         )
 
     async def extra_agents(self, question: Question) -> bytes:
@@ -234,7 +238,7 @@ class Info:
         )
 
     async def portfolio(self, question: Question) -> bytes:
-        """Answer ``portfolio``: volumes by period, and the account's value now as its only point."""
+        """Answer ``portfolio``: volumes by period; the value now is its only point."""
         gateway, user = self.gateway, _user(question)
         time_ms = gateway.directory.time_ms
         days = await self._history(

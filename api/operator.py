@@ -42,7 +42,7 @@ def operator_handlers(program: Program) -> dict[str, Handler]:
             names = ", ".join(sorted(program.gateway.directory.by_name))
             raise AdminError(f"no such market: {request.get('coin')} (there are {names})")
         move = MoveOracle((OraclePrice(instrument.asset, _price(request)),))
-        receipt = _refuse_refused(await program.gateway.source.submit(move))
+        receipt = _refuse_refused(await program.gateway.carry_out(move))
         moved = next(event for event in receipt.events if isinstance(event, OracleMoved))
         return {
             "coin": instrument.name,
@@ -72,9 +72,7 @@ def operator_handlers(program: Program) -> dict[str, Handler]:
 
 
 def _crash_handler(program: Program) -> Handler:
-    """Let an operator of a test crash a view, by telling it of a part of a block that follows one
-    it never got.
-    """
+    """Let a test crash a view: tell it of a part of a block that follows one it never got."""
 
     async def crash(request: Mapping[str, Any]) -> Any:
         path = str(request.get("actor", ""))

@@ -8,6 +8,7 @@ tasks of their own.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any, Final
@@ -46,6 +47,8 @@ ECHO_CHARACTERS_MAX: Final = 4_096
 
 _PONG: Final = Frame(b'{"channel":"pong"}')
 _numbers = count(1)
+
+log = logging.getLogger("zaraba")
 
 Receive = Callable[[], Awaitable[str | bytes]]
 
@@ -118,22 +121,22 @@ class Stream:
             self._begin(wanted)
 
     def _begin(self, wanted: Wanted) -> None:
-        channel = channel_of(wanted)
+        """Subscribe, then confirm: the publisher is another task, so no data comes first."""
         subscription = Subscription(
             f"{self.name}/{next(_numbers)}",
             self.outlet,
-            channel.policy,
+            channel_of(wanted).policy,
             wake=self.gateway.wake_subscription,
             on_end=close_connection,
         )
+        if not self.gateway.subscribe(wanted, subscription):
+            text = msgspec.json.encode(wanted.echo).decode()
+            self._refuse("overload", f"Invalid subscription {text}")
+            return
         self._subscriptions[wanted] = subscription
         if wanted.user is not None:
             self._users[wanted.user] = self._users.get(wanted.user, 0) + 1
         self._acknowledge("subscribe", wanted)
-        if not self.gateway.subscribe(wanted, subscription):
-            self._forget(wanted)
-            text = msgspec.json.encode(wanted.echo).decode()
-            self._refuse("overload", f"Invalid subscription {text}")
 
     def _unsubscribe(self, wanted: Wanted) -> None:
         subscription = self._subscriptions.get(wanted)
@@ -142,8 +145,8 @@ class Stream:
             self._refuse("duplicate", f"Already unsubscribed: {text}")
             return
         self._forget(wanted)
-        self.gateway.unsubscribe(wanted, subscription)
         subscription.end(Ended.UNSUBSCRIBED)
+        self.gateway.unsubscribe(wanted, subscription)
         self._acknowledge("unsubscribe", wanted)
 
     def _forget(self, wanted: Wanted) -> None:
@@ -181,6 +184,10 @@ class Stream:
             kind, data = await self.info.answer_post(post.payload)
         except MalformedBodyError as error:
             self._answer_post(post.id, "error", msgspec.json.encode(_status_text(error)))
+            return
+        except Exception:  # a question must not end the stream of those that were asked beside it
+            log.exception("a question over a WebSocket failed")
+            self._answer_post(post.id, "error", msgspec.json.encode("500 Internal Server Error"))
             return
         payload = b'{"type":' + msgspec.json.encode(kind) + b',"data":' + data + b"}"
         self._answer_post(post.id, "info", payload)

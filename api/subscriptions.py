@@ -1,5 +1,4 @@
-"""What a WebSocket client may ask for: its messages, read strictly, and the identity of a
-subscription.
+"""What a WebSocket client may ask for: its messages, read strictly, and what is one subscription.
 
 Two requests mean the same subscription when their type and normalised parameters are equal, however
 they were spelled (explicit nulls and defaults equal their absence, addresses compare without letter
@@ -20,6 +19,10 @@ from model.ids import Address
 
 MESSAGE_BYTES_MAX: Final = 1024 * 1024
 """Longest message of a client: a batch of a thousand orders fits."""
+SUBSCRIPTION_BYTES_MAX: Final = 4_096
+"""Longest request for a subscription: its acknowledgement repeats it, and a connection keeps as
+many as it may have subscriptions.
+"""
 POST_ID_MAX: Final = 2**64 - 1
 
 INTERVALS: Final = frozenset(
@@ -67,20 +70,6 @@ class Wanted:
     aggregate_by_time: bool = False
     echo: dict[str, Any] = field(eq=False, factory=dict)
 
-    @property
-    def variant(self) -> tuple[object, ...]:
-        """What distinguishes the frames of this subscription from others of its channel and
-        subject.
-        """
-        return (
-            self.channel,
-            self.interval,
-            self.n_sig_figs,
-            self.mantissa,
-            self.aggregate_by_time,
-            self.coin if self.user else None,
-        )
-
 
 @frozen
 class Ping:
@@ -103,9 +92,7 @@ class Unsubscribe:
 
 @frozen
 class Post:
-    """A request over the socket; ``kind`` is ``info`` or ``action``, ``payload`` its undecoded
-    JSON.
-    """
+    """A request over the socket; ``kind`` is ``info`` or ``action``, ``payload`` its JSON."""
 
     id: int
     kind: str
@@ -144,6 +131,8 @@ def read_message(text: str | bytes) -> Message:
     match incoming.method:
         case "ping":
             return Ping()
+        case "subscribe" | "unsubscribe" if len(text) > SUBSCRIPTION_BYTES_MAX:
+            raise MalformedMessageError
         case "subscribe" if incoming.subscription is not None:
             return Subscribe(read_subscription(incoming.subscription))
         case "unsubscribe" if incoming.subscription is not None:
