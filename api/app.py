@@ -71,10 +71,12 @@ def _add_api(app: QuartTrio, gateway: Gateway, entry: OrderEntry, info: Info) ->
         traceparent = request.headers.get("traceparent")
         return Response(await entry.enter(await _body(), traceparent), mimetype=JSON)
 
+    connections = gateway.connections
+
     @app.websocket("/ws")
     async def stream() -> None:
         socket = websocket._get_current_object()  # type: ignore[attr-defined]  # werkzeug's proxy
-        async with open_outlet(socket, gateway.connections, gateway.counts) as outlet:
+        async with open_outlet(socket, connections, gateway.counts) as outlet:
             await Stream(gateway, entry, info, outlet).run(socket.receive)
 
 

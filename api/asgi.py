@@ -17,7 +17,7 @@ from typing import Any, Final
 import trio
 
 from api.app import create_app
-from api.program import open_program
+from api.program import Program, open_program
 from api.server_guard import guard_connections
 from api.settings import Settings, settings_from_environment
 
@@ -25,9 +25,15 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+DRAIN_SECONDS: Final = 1.0
+"""How long clients may take to read their last frames."""
 DOWN: Final = b"the gateway is not running\n"
 
 log = logging.getLogger("zaraba")
+
+
+def _end_process() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class HostedGateway:
@@ -35,11 +41,16 @@ class HostedGateway:
 
     Args:
         settings: read when the server starts, so that a wrong setting stops the start.
+        end_process: asks the server to stop, if the tree gave up.
     """
 
-    def __init__(self, settings: Callable[[], Settings]) -> None:
+    def __init__(
+        self, settings: Callable[[], Settings], end_process: Callable[[], None] = _end_process
+    ) -> None:
         self._settings = settings
+        self._end_process = end_process
         self._app: Any = None
+        self._was_started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope: the lifespan runs the gateway, all others go to its routes."""
@@ -51,26 +62,32 @@ class HostedGateway:
             await self._app(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
+        """Run the gateway for the time of the lifespan; tell the server how it went."""
         await receive()
         guard_connections()  # the server looks for its handler after the lifespan has started
-        started = False
         try:
             async with open_program(self._settings(), serve=False) as program:
                 self._app = create_app(program.gateway, program.entry, program.info)
-                started = True
                 await send({"type": "lifespan.startup.complete"})
-                await _wait_shutdown(receive)
-                await program.gateway.connections.drain(1.0)
-                self._app = None
+                try:
+                    await _wait_shutdown(receive)
+                finally:
+                    await self._say_goodbye(program)
         except Exception as error:
-            self._app = None
             log.exception("the gateway failed")
-            if not started:
+            if not self._was_started:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 return
-            os.kill(os.getpid(), signal.SIGTERM)
+            self._end_process()
             await receive()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _say_goodbye(self, program: Program) -> None:
+        """Serve nobody any more, whether the server stops or the tree gave up."""
+        self._app, self._was_started = None, True
+        program.note_draining()
+        with trio.CancelScope(shield=True):  # bounded by the drain
+            await program.gateway.connections.drain(DRAIN_SECONDS)
 
 
 async def _wait_shutdown(receive: Receive) -> None:

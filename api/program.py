@@ -1,8 +1,9 @@
 """The composition root: builds the whole program from its settings and runs it as one tree.
 
 Order is meaning here. Children start from first to last and stop from last to first, and a child
-that falls takes those behind it along (rest_for_one): views cannot outlive their source, and the
-server is the last to come and the first to go.
+that falls takes those behind it along (rest_for_one): views cannot outlive their router, and the
+server is the last to come and the first to go. What nobody behind it relies on to be the same
+incarnation falls alone, under a supervisor of its own: the sequencer, the history, the ticker.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
+from urllib.parse import urlsplit
 
 import trio
 from attrs import define, field
 
 from actors.account import Account
 from actors.chain import FileChain
-from actors.channels import Channels, ChannelsByKey
-from actors.connections import Connections
+from actors.connections import CHECK_SECONDS, Connections
 from actors.errors import StorageError
 from actors.history import History, HistoryWriter
 from actors.market import Market
@@ -38,7 +39,7 @@ from api.app import create_app
 from api.config import ExchangeConfig, load_config
 from api.demo import Demo, demo_children
 from api.entry import OrderEntry
-from api.framing import AccountWire, MarketWire, TickerWire
+from api.framing import Wires
 from api.gateway import Gateway
 from api.info import Info
 from api.operator import operator_handlers
@@ -57,6 +58,7 @@ from supervision import (
     PoolSpec,
     Registry,
     Report,
+    Restart,
     Strategy,
     SupervisorSpec,
     System,
@@ -77,10 +79,19 @@ MARKETS_MAX: Final = 1_000
 ACCOUNTS_MAX: Final = 20_000
 """Accounts with live interest at once; idle ones make room."""
 ACCOUNT_IDLE_SECONDS: Final = 120.0
+HISTORY_RESTARTS_MAX: Final = 20
+"""More than its backoff allows: a full disk ends neither the program nor a session."""
+HISTORY_RESTARTS_SECONDS: Final = 60.0
+SEQUENCER_STOP_SECONDS: Final = 1.5
+"""For the snapshot of a stop. The journal has everything, so it is given up rather than late."""
 RESTARTS_MAX: Final = 5
 RESTARTS_SECONDS: Final = 30.0
 RECOVERY_SECONDS_MAX: Final = 3_600.0
 """A start that replays a long journal takes its time, and says how far it is."""
+
+
+POOLS: Final = ("markets", "accounts", "subscriptions")
+"""Where many actors share one name in metrics."""
 
 
 def wall_clock_ms() -> int:
@@ -103,6 +114,19 @@ class Program:
     info: Info
     system: System | None = None
     urls: list[str] = field(factory=list)
+
+    @property
+    def bind(self) -> str:
+        """Where to listen: as told, and after a restart of the server at the same port again."""
+        return urlsplit(self.urls[0]).netloc if self.urls else self.settings.bind
+
+    def note_urls(self, urls: list[str]) -> None:
+        """Take note of where the server listens."""
+        self.urls[:] = urls
+
+    def note_draining(self) -> None:
+        """Take note that the server says goodbye."""
+        self.gateway.is_draining = True
 
     def stop(self, reason: str) -> None:
         """Ask the tree to end; it does so in order."""
@@ -129,8 +153,10 @@ async def open_program(settings: Settings, *, serve: bool = True) -> AsyncIterat
     program = _assemble(settings, config, telemetry, registry)
     try:
         spec = _tree(program, serve=serve)
-        async with open_system(spec, registry=registry, hooks=_TreeHooks(telemetry)) as system:
+        hooks = _TreeHooks(program.gateway)
+        async with open_system(spec, registry=registry, hooks=hooks) as system:
             program.system = system
+            _compare_markets(config, program.gateway.directory)
             yield program
     finally:
         telemetry.close()
@@ -141,15 +167,17 @@ def _assemble(
 ) -> Program:
     """Make the passive parts and connect them by addresses; nothing runs yet."""
     source = EmbeddedSource(registry.address("source/sequencer"))
+    directory, board = Directory(), Board()
     gateway = Gateway(
         source=source,
-        directory=Directory(),
-        board=Board(),
-        history=History(settings.data, registry.address("history")),
+        directory=directory,
+        board=board,
+        history=History(settings.data, registry.address("history/writer")),
         registry=registry,
         connections=Connections(),
         counts=FanoutCounts(),
         telemetry=telemetry,
+        wires=Wires(directory, board),
     )
     _watch_gauges(gateway)
     info = Info(gateway)
@@ -170,11 +198,9 @@ def _tree(program: Program, *, serve: bool) -> SupervisorSpec:
         ),
         _markets(program),
         _accounts(program),
-        _ticker(program),
         ChildSpec("subscriptions", subscriptions_pool()),
-        ChildSpec("connections", Task(lambda status: _watch(program, status))),
+        _services(program),
         *_demo(program),
-        ChildSpec("admin", Task(lambda status: _serve_admin(program, status))),
     ]
     if serve:
         children.append(_server(program))
@@ -201,9 +227,11 @@ def _source(program: Program) -> ChildSpec:
             clock_ms=wall_clock_ms,
             faucet=Faucet(settings.faucet_usd, settings.faucet_credits_max),
             hooks=program.gateway.telemetry,
+            heard=lambda: program.gateway.directory.height,
         ),
         mailbox=MailboxSpec(SEQUENCER_MESSAGES_MAX),
         init_seconds=RECOVERY_SECONDS_MAX,
+        shutdown_seconds=SEQUENCER_STOP_SECONDS,
     )
     snapshots = ChildSpec(
         "snapshots",
@@ -228,26 +256,31 @@ def genesis(config: ExchangeConfig) -> list[AdminCommand]:
 
 
 def _history(program: Program) -> ChildSpec:
-    return ChildSpec(
-        "history",
+    writer = ChildSpec(
+        "writer",
         lambda: HistoryWriter(program.settings.data, program.gateway.history),
         mailbox=MailboxSpec(1, OnFull.DROP_OLDEST),
         init_seconds=RECOVERY_SECONDS_MAX,
     )
+    return ChildSpec(
+        "history",
+        SupervisorSpec(
+            [writer], intensity=HISTORY_RESTARTS_MAX, period_seconds=HISTORY_RESTARTS_SECONDS
+        ),
+    )
 
 
 def _markets(program: Program) -> ChildSpec:
-    gateway, router = program.gateway, program.registry.address("router")
-    channels: ChannelsByKey[AssetId] = ChannelsByKey()
+    gateway, registry = program.gateway, program.registry
 
     def start(asset: AssetId) -> Market:
         return Market(
             asset=asset,
             source=gateway.source,
-            router=router,
+            router=registry.address("router"),
             open_view=gateway.history.open_market,
-            frames=MarketWire(gateway.directory.instruments[asset]),
-            channels=channels.of(asset),
+            frames=gateway.wires.market(gateway.directory.instruments[asset]),
+            channels=gateway.market_channels.of(asset),
             board=gateway.board,
         )
 
@@ -264,18 +297,16 @@ def _markets(program: Program) -> ChildSpec:
 
 
 def _accounts(program: Program) -> ChildSpec:
-    gateway, router = program.gateway, program.registry.address("router")
-    channels: ChannelsByKey[Address] = ChannelsByKey()
-    frames = AccountWire(gateway.directory, gateway.board)
+    gateway, registry = program.gateway, program.registry
 
     def start(account: Address) -> Account:
         return Account(
             account=account,
             source=gateway.source,
-            router=router,
+            router=registry.address("router"),
             open_view=gateway.open_account,
-            frames=frames,
-            channels=channels,
+            frames=gateway.wires.accounts,
+            channels=gateway.account_channels,
         )
 
     return ChildSpec(
@@ -291,36 +322,62 @@ def _accounts(program: Program) -> ChildSpec:
     )
 
 
-def _ticker(program: Program) -> ChildSpec:
-    gateway, channels = program.gateway, Channels()
-    frames = TickerWire(gateway.directory)
-    return ChildSpec("ticker", lambda: Ticker(gateway.board, frames, channels))
+def _services(program: Program) -> ChildSpec:
+    """Return what falls alone, since nobody notices more of it than a pause."""
+    gateway = program.gateway
+
+    def ticker() -> Ticker:
+        return Ticker(gateway.board, gateway.wires.ticker, gateway.ticker_channels)
+
+    return ChildSpec(
+        "services",
+        SupervisorSpec(
+            [
+                ChildSpec("ticker", ticker),
+                ChildSpec("connections", Task(lambda status: _watch(program, status))),
+                ChildSpec("admin", Task(lambda status: _serve_admin(program, status))),
+            ],
+            intensity=RESTARTS_MAX,
+            period_seconds=RESTARTS_SECONDS,
+        ),
+    )
 
 
 def _demo(program: Program) -> list[ChildSpec]:
     if not program.settings.demo:
         return []
-    return demo_children(
-        Demo(
-            config=program.config,
-            exchange=program.entry.enter,
-            info=program.info.answer,
-            submit=program.gateway.source.submit,
-            clock_ms=wall_clock_ms,
-            fund=program.gateway.fund,
-            seed=program.settings.seed,
-        )
+    demo = Demo(
+        config=program.config,
+        exchange=program.entry.enter,
+        info=program.info.answer,
+        submit=program.gateway.carry_out,
+        clock_ms=wall_clock_ms,
+        fund=program.gateway.fund,
+        seed=program.settings.seed,
     )
+    supervisor = SupervisorSpec(
+        demo_children(demo), intensity=RESTARTS_MAX, period_seconds=RESTARTS_SECONDS
+    )
+    return [ChildSpec("demo", supervisor, restart=Restart.TEMPORARY)]
 
 
 def _server(program: Program) -> ChildSpec:
-    app = create_app(program.gateway, program.entry, program.info)
-    config = hypercorn_config(program.settings.bind)
-    refused = program.gateway.telemetry.input_refused
-    setattr(config, ON_BROKEN, lambda: refused("http", "protocol"))
+    gateway = program.gateway
 
     async def run(task_status: trio.TaskStatus[None]) -> None:
-        await serve_http(app, config, program.gateway.connections, program.urls.extend, task_status)
+        # An incarnation that drained its connections takes no more of them.
+        gateway.connections = Connections()
+        gateway.is_draining = False
+        config = hypercorn_config(program.bind)
+        setattr(config, ON_BROKEN, lambda: gateway.telemetry.input_refused("http", "protocol"))
+        await serve_http(
+            create_app(gateway, program.entry, program.info),
+            config,
+            gateway.connections,
+            on_listening=program.note_urls,
+            on_stopping=program.note_draining,
+            task_status=task_status,
+        )
 
     return ChildSpec("server", Task(run))
 
@@ -335,7 +392,9 @@ async def _watch(program: Program, task_status: trio.TaskStatus[None]) -> None:
     for instrument in gateway.directory.instruments:
         await gateway.read_market(instrument.asset, lambda view: view.mark)
     task_status.started()
-    await gateway.connections.watch()
+    while True:
+        gateway.connections.check(trio.current_time())
+        await trio.sleep(CHECK_SECONDS)
 
 
 # -- what is told
@@ -344,12 +403,14 @@ async def _watch(program: Program, task_status: trio.TaskStatus[None]) -> None:
 class _TreeHooks(Hooks):
     """Turns supervisor reports into log lines and counters."""
 
-    def __init__(self, telemetry: Telemetry) -> None:
-        self._telemetry = telemetry
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
 
     def on_report(self, report: Report) -> None:
-        kind = report.child.split("/", 1)[0]
-        self._telemetry.actor_report(kind, report.event.value)
+        actor = report.supervisor if report.supervisor in POOLS else report.child
+        self._gateway.telemetry.actor_report(actor, report.event.value)
+        if report.event is Event.CHILD_FAILED:
+            self._gateway.give_up(report.child)
         if report.is_error:
             log.error(
                 "%s: %s (generation %d, attempt %d) %s",
@@ -371,6 +432,12 @@ def _explains_itself(report: Report) -> bool:
         else:
             cause = cause.__cause__
     return cause is not None
+
+
+def _compare_markets(config: ExchangeConfig, directory: Directory) -> None:
+    """Say so if the exchange that was found is not the one that the configuration describes."""
+    if tuple(config.instruments) != tuple(directory.instruments):
+        log.warning("the markets are those of the data directory; the configuration has others")
 
 
 def _tell_of_damage(report: StorageReport) -> None:

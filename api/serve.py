@@ -1,5 +1,4 @@
-"""``zaraba serve``: run a gateway until it is told to stop, and end with a status that says how it
-went.
+"""``zaraba serve``: run a gateway until it is told to stop, and end with a status that tells how.
 
 The tree is the root of everything; signals and failures stop it in the reverse of its start. A stop
 that takes longer than EXIT_SECONDS_MAX ends the process all the same, from a thread that nothing in
@@ -26,6 +25,7 @@ from api.config import ConfigError
 from api.program import Program, open_program
 from api.settings import USD_DECIMALS, Settings
 from model.units import format_decimal
+from supervision import InitFailed
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 70
@@ -56,33 +56,71 @@ ADDRESS_ERRORS: Final = frozenset((errno.EADDRINUSE, errno.EADDRNOTAVAIL))
 log = logging.getLogger("zaraba")
 
 
+class OuterDeadline:
+    """Ends the process if a stop takes too long, whatever blocks it."""
+
+    def __init__(self) -> None:
+        self._timer = threading.Timer(EXIT_SECONDS_MAX, _give_up)
+        self._timer.daemon = True
+
+    def start(self) -> None:
+        """Begin to wait; later calls do nothing."""
+        if self._timer.ident is None:
+            self._timer.start()
+
+    def cancel(self) -> None:
+        """Wait no longer: the stop is over."""
+        self._timer.cancel()
+
+
+def _give_up() -> None:
+    os.write(2, b"zaraba: the stop takes too long; giving up\n")
+    os._exit(EXIT_OVERDUE)
+
+
 def run(settings: Settings) -> int:
     """Serve until stopped; return the process's exit status."""
     gc.set_threshold(*GC_THRESHOLDS)
+    deadline = OuterDeadline()
     try:
-        trio.run(_serve, settings)
-    except Exception as error:  # noqa: BLE001  (the end of the program: told, with a status)
+        trio.run(_serve, settings, deadline)
+    except Exception as error:  # noqa: BLE001  # the end of the program: told, with a status
         return _explain(error, settings)
+    finally:
+        deadline.cancel()
     return EXIT_OK
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, deadline: OuterDeadline) -> None:
+    """Run a gateway until a signal comes; one that comes during the start ends the start."""
+    work = trio.CancelScope()
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+
+            async def stop_on_signal() -> None:
+                async for number in signals:
+                    name = signal.Signals(number).name
+                    if not work.cancel_called:
+                        say(f"stopping ({name})")
+                    deadline.start()
+                    work.cancel(reason=name)
+
+            nursery.start_soon(stop_on_signal)
+            with work:
+                try:
+                    await _run_program(settings)
+                except InitFailed:
+                    if not work.cancel_called:
+                        raise
+            nursery.cancel_scope.cancel(reason="the gateway has stopped")
+    say("stopped")
+
+
+async def _run_program(settings: Settings) -> None:
     async with open_program(settings) as program:
         for line in banner(program):
             say(line)
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async with trio.open_nursery() as nursery:
-
-                async def stop_on_signal() -> None:
-                    async for number in signals:
-                        say(f"stopping ({signal.Signals(number).name})")
-                        _set_outer_deadline()
-                        program.stop(signal.Signals(number).name)
-
-                nursery.start_soon(stop_on_signal)
-                await program.wait_stopped()
-                nursery.cancel_scope.cancel(reason="the gateway has stopped")
-    say("stopped")
+        await program.wait_stopped()
 
 
 def banner(program: Program) -> list[str]:
@@ -107,25 +145,13 @@ def banner(program: Program) -> list[str]:
     return lines
 
 
-def _set_outer_deadline() -> None:
-    def give_up() -> None:
-        os.write(2, b"zaraba: the stop takes too long; giving up\n")
-        os._exit(EXIT_OVERDUE)
-
-    timer = threading.Timer(EXIT_SECONDS_MAX, give_up)
-    timer.daemon = True
-    timer.start()
-
-
 def say(text: str) -> None:
     """Tell the person at the terminal."""
     print(text, flush=True)
 
 
 def _explain(error: BaseException, settings: Settings) -> int:
-    """Say what ended the program: a line for what an operator can mend, a traceback for our
-    mistakes.
-    """
+    """Say what ended the program: in a line if an operator can mend it, else with a traceback."""
     for kind, status in EXPLAINED:  # the system's own errors come last: ours explain them
         for cause in _causes(error):
             if isinstance(cause, kind):

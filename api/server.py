@@ -53,7 +53,9 @@ async def serve_http(
     app: Any,
     config: Config,
     connections: Connections,
+    *,
     on_listening: Callable[[list[str]], None],
+    on_stopping: Callable[[], None] = lambda: None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve an ASGI application until cancelled; started once it listens.
@@ -61,8 +63,9 @@ async def serve_http(
     Args:
         app: the application.
         config: hypercorn's settings.
-        connections: the outlets of the application, drained at the end.
+        connections: the outlets of the application, drained at the end; of no use after it.
         on_listening: is told the URLs.
+        on_stopping: is told before anybody is said goodbye to.
         task_status: Trio's start protocol.
     """
     guard_connections()
@@ -84,6 +87,7 @@ async def serve_http(
         try:
             await ended.wait()
         finally:
+            on_stopping()
             stopping.set()
             with trio.CancelScope(shield=True):
                 await connections.drain(DRAIN_SECONDS)
