@@ -8,10 +8,11 @@ command.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,13 @@ from typing import Any, Final
 import msgspec
 import trio
 
+from actors.errors import ActorsError
+from api.settings import SettingsError
+from supervision import SupervisionError
+
 ADMIN_SOCKET: Final = "admin.sock"
+ADDRESS_BYTES_MAX: Final = 100
+"""Longest path that every Unix takes as a socket's name; Linux takes a few bytes more."""
 REQUEST_BYTES_MAX: Final = 64 * 1024
 """Longest request line; the longest that the command line sends is far below."""
 ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -29,6 +36,8 @@ CONNECTIONS_MAX: Final = 16
 ANSWER_SECONDS_MAX: Final = 30.0
 """How long a request may take before the operator is told so."""
 
+log = logging.getLogger("zaraba")
+
 Handler = Callable[[Mapping[str, Any]], Awaitable[Any]]
 
 
@@ -36,17 +45,19 @@ class AdminError(Exception):
     """The request was refused; the text says why and is meant for the operator."""
 
 
+REFUSALS: Final = (AdminError, SettingsError, ActorsError, SupervisionError)
+"""What a request may fail with that is not a mistake of ours."""
+
+
 class AdminUnreachableError(AdminError):
     """Nothing listens in that data directory."""
 
 
 @contextmanager
-def _short_path(directory: Path):  # type: ignore[no-untyped-def]  # a generator of str; see contextmanager
-    """Give a name of the socket that fits the 108 bytes of a Unix address, however deep the
-    directory is.
-    """
+def _short_path(directory: Path) -> Iterator[str]:
+    """Give a name of the socket that fits the 108 bytes of a Unix address, however deep it is."""
     path = str(directory / ADMIN_SOCKET)
-    if len(os.fsencode(path)) < 100 or not Path("/proc/self/fd").exists():
+    if len(os.fsencode(path)) <= ADDRESS_BYTES_MAX or not Path("/proc/self/fd").exists():
         yield path
         return
     opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
@@ -61,7 +72,7 @@ def _listen(directory: Path) -> trio.SocketListener:
     path.unlink(missing_ok=True)  # the directory's lock is ours, so whoever left it is gone
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        before = os.umask(stat.S_IRWXG | stat.S_IRWXO)
+        before = os.umask(stat.S_IXUSR | stat.S_IRWXG | stat.S_IRWXO)
         try:
             with _short_path(directory) as short:
                 listening.bind(short)
@@ -109,7 +120,8 @@ class _StartedOnce:
 
 async def _serve_connection(stream: trio.SocketStream, handlers: Mapping[str, Handler]) -> None:
     async with stream:
-        while (line := await _read_line(stream, REQUEST_BYTES_MAX)) is not None:
+        lines = _Lines(stream, REQUEST_BYTES_MAX)
+        while (line := await lines.read()) is not None:
             await stream.send_all(msgspec.json.encode(await _answer(line, handlers)) + b"\n")
 
 
@@ -124,21 +136,35 @@ async def _answer(line: bytes, handlers: Mapping[str, Handler]) -> dict[str, Any
             return {"ok": await handler(request)}
     except trio.TooSlowError:
         return {"error": f"no answer within {ANSWER_SECONDS_MAX:.0f} s; it may still happen"}
-    except Exception as error:  # whatever went wrong, the operator is told and the API lives on
+    except REFUSALS as error:
         return {"error": str(error) or type(error).__name__}
+    except Exception as error:  # our mistake: the operator is told, and the API lives on
+        log.exception("the admin request %r failed", request["do"])
+        return {"error": f"internal error: {error!r}"}
 
 
-async def _read_line(stream: trio.SocketStream, bytes_max: int) -> bytes | None:
-    """Read one line, or ``None`` at the end of the stream or where a line is too long."""
-    buffer = bytearray()
-    while not buffer.endswith(b"\n"):
-        if len(buffer) > bytes_max:
-            return None
-        received = await stream.receive_some(65_536)
-        if not received:
-            return None
-        buffer += received
-    return bytes(buffer)
+class _Lines:
+    """The lines of a stream, none longer than a bound."""
+
+    def __init__(self, stream: trio.SocketStream, bytes_max: int) -> None:
+        self._stream = stream
+        self._bytes_max = bytes_max
+        self._buffer = bytearray()
+
+    async def read(self) -> bytes | None:
+        """Read one line, or ``None`` at the end of the stream or where a line is too long."""
+        searched = 0
+        while (end := self._buffer.find(b"\n", searched)) < 0:
+            searched = len(self._buffer)
+            if searched > self._bytes_max:
+                return None
+            received = await self._stream.receive_some(65_536)
+            if not received:
+                return None
+            self._buffer += received
+        line = bytes(self._buffer[: end + 1])
+        del self._buffer[: end + 1]
+        return line
 
 
 @asynccontextmanager
@@ -148,7 +174,8 @@ async def _connect(directory: Path) -> AsyncIterator[trio.SocketStream]:
             stream = await trio.open_unix_socket(short)
     except OSError as error:
         raise AdminUnreachableError(
-            f"no exchange is running on {directory} (start one with: zaraba serve --data {directory})"
+            f"no exchange is running on {directory}"
+            f" (start one with: zaraba serve --data {directory})"
         ) from error
     async with stream:
         yield stream
@@ -163,7 +190,7 @@ async def ask_admin(directory: Path, request: Mapping[str, Any]) -> Any:
     """
     async with _connect(directory) as stream:
         await stream.send_all(msgspec.json.encode(request) + b"\n")
-        line = await _read_line(stream, ANSWER_BYTES_MAX)
+        line = await _Lines(stream, ANSWER_BYTES_MAX).read()
     if line is None:
         raise AdminUnreachableError("the exchange closed the connection without an answer")
     answer = msgspec.json.decode(line, type=dict[str, Any])

@@ -19,7 +19,7 @@ from api.settings import (
     Settings,
     SettingsError,
     read_bind,
-    read_usd,
+    read_faucet,
 )
 
 EXIT_USAGE: Final = 2
@@ -72,7 +72,8 @@ def _add_serve(commands: Commands) -> None:
     serve = commands.add_parser(
         "serve",
         help="run the exchange",
-        description="Run the exchange until Ctrl-C. Its journal, snapshots and admin socket are in the data directory.",
+        description="Run the exchange until Ctrl-C."
+        " Its journal, snapshots and admin socket are in the data directory.",
     )
     serve.add_argument(
         "--bind",
@@ -89,7 +90,8 @@ def _add_serve(commands: Commands) -> None:
     serve.add_argument(
         "--faucet",
         metavar="USD",
-        help=f"credit every new address with this at its first valid action (with --demo {DEFAULT_FAUCET_USD}; 0 turns it off)",
+        help="credit every new address with this at its first valid action"
+        f" (with --demo {DEFAULT_FAUCET_USD}; 0 turns it off)",
     )
     serve.add_argument(
         "--faucet-max",
@@ -121,16 +123,15 @@ def _serve(options: argparse.Namespace) -> int:
     from api.serve import run
 
     host, port = read_bind(options.bind)
-    faucet = options.faucet
-    if faucet is None:
-        faucet = DEFAULT_FAUCET_USD if options.demo else "0"
+    if options.faucet_max < 0:
+        raise SettingsError(f"--faucet-max must not be negative: {options.faucet_max}")
     return run(
         Settings(
             host=host,
             port=port,
             data=options.data,
             demo=options.demo,
-            faucet_usd=0 if faucet == "0" else read_usd(faucet),
+            faucet_usd=read_faucet(options.faucet, demo=options.demo),
             faucet_credits_max=options.faucet_max,
             config=options.config,
             traces=options.traces,
@@ -179,7 +180,8 @@ def _add_operator(commands: Commands) -> None:
     oracle = commands.add_parser(
         "oracle",
         help="move a market's oracle price",
-        description="Move a market's oracle price, and with it the mark price. In a demo it wanders on from there.",
+        description="Move a market's oracle price, and with it the mark price."
+        " In a demo it wanders on from there.",
     )
     oracle.add_argument("coin", metavar="COIN")
     oracle.add_argument("price", metavar="PRICE")
@@ -208,7 +210,8 @@ def _add_verify(commands: Commands) -> None:
     verify = commands.add_parser(
         "verify",
         help="replay a journal and compare",
-        description="Replay the journal of a data directory from nothing; compare every block's digest and all snapshots.",
+        description="Replay the journal of a data directory from nothing;"
+        " compare every block's digest and all snapshots.",
     )
     verify.add_argument("data", type=Path, metavar="DIR")
     verify.set_defaults(command=_verify)

@@ -9,6 +9,7 @@ from typing import Final
 
 from attrs import field, frozen, validators
 
+from model.exchange import CASH_MAX
 from model.units import MalformedDecimalError, parse_decimal
 
 DEFAULT_BIND: Final = "127.0.0.1:8000"
@@ -45,8 +46,8 @@ class Settings:
     port: int = field(default=8000, validator=validators.in_(range(65536)))
     data: Path = DEFAULT_DATA
     demo: bool = False
-    faucet_usd: int = 0
-    faucet_credits_max: int = FAUCET_CREDITS_MAX
+    faucet_usd: int = field(default=0, validator=[validators.ge(0), validators.le(CASH_MAX)])
+    faucet_credits_max: int = field(default=FAUCET_CREDITS_MAX, validator=validators.ge(0))
     config: Path | None = None
     traces: Path | None = None
     seed: int = 1
@@ -72,7 +73,7 @@ def read_bind(text: str) -> tuple[str, int]:
 
 
 def read_usd(text: str) -> int:
-    """Read a positive amount of USD as micro-USD.
+    """Read an amount of USD as micro-USD: positive, and no more than an account may hold.
 
     Raises:
         SettingsError: it is not one.
@@ -81,9 +82,20 @@ def read_usd(text: str) -> int:
         amount = parse_decimal(text, USD_DECIMALS)
     except MalformedDecimalError:
         amount = 0
-    if amount <= 0:
+    if not 0 < amount <= CASH_MAX:
         raise SettingsError(f"not an amount of USD: {text!r} (expected for example 10000 or 12.5)")
     return amount
+
+
+def read_faucet(text: str | None, *, demo: bool) -> int:
+    """Read what newcomers are given, as micro-USD; ``None`` is the default, "0" is nothing.
+
+    Raises:
+        SettingsError: it is not an amount.
+    """
+    if text is None:
+        text = DEFAULT_FAUCET_USD if demo else "0"
+    return 0 if text == "0" else read_usd(text)
 
 
 def settings_from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -98,12 +110,11 @@ def settings_from_environment(environment: Mapping[str, str] = os.environ) -> Se
     demo = environment.get("ZARABA_DEMO", "0")
     if demo not in ("0", "1"):
         raise SettingsError(f"ZARABA_DEMO must be 0 or 1, not {demo!r}")
-    faucet = environment.get("ZARABA_FAUCET") or (DEFAULT_FAUCET_USD if demo == "1" else None)
     config, traces = environment.get("ZARABA_CONFIG"), environment.get("ZARABA_TRACES")
     return Settings(
         data=Path(environment.get("ZARABA_DATA") or DEFAULT_DATA),
         demo=demo == "1",
-        faucet_usd=read_usd(faucet) if faucet else 0,
+        faucet_usd=read_faucet(environment.get("ZARABA_FAUCET") or None, demo=demo == "1"),
         config=Path(config) if config else None,
         traces=Path(traces) if traces else None,
     )

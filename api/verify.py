@@ -35,8 +35,10 @@ def verdict(report: VerifyReport, seconds: float) -> list[str]:
     lines = [
         f"journal   {height} blocks, {report.commands} commands, all as recorded ({seconds:.1f} s)"
     ]
-    for snapshot in report.snapshots:
-        lines.append(f"snapshot  {snapshot.path.name}: {snapshot.flaw or 'sound'}")
+    lines += [
+        f"snapshot  {snapshot.path.name}: {snapshot.flaw or 'sound'}"
+        for snapshot in report.snapshots
+    ]
     lines.append(f"state     {report.state_digest.hex()}")
     lines.append("verified" if report.is_sound else "NOT SOUND")
     return lines
