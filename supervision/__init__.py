@@ -42,6 +42,7 @@ from supervision.registry import Registry
 from supervision.restarts import NO_BACKOFF, Backoff, Budget, ExitKind, Restart
 from supervision.spec import AutoShutdown, ChildSpec, PoolSpec, SupervisorSpec, Task
 from supervision.strategies import Strategy
+from supervision.survey import Crowd, Surveyed
 from supervision.system import System, open_system
 from supervision.tree import NodeStatus
 
@@ -62,6 +63,7 @@ __all__ = [
     "Context",
     "ControlError",
     "ControlLaneFull",
+    "Crowd",
     "DeadLetter",
     "DeadLetters",
     "DeadReason",
@@ -103,6 +105,7 @@ __all__ = [
     "Supervisor",
     "SupervisorFailed",
     "SupervisorSpec",
+    "Surveyed",
     "System",
     "Task",
     "UnknownPath",

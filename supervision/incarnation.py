@@ -53,6 +53,7 @@ class ActorRun(ScopedRun):
         "_wake",
         "_watching",
         "actor",
+        "busy_since",
         "end_reason",
         "idle_since",
         "in_hand",
@@ -81,6 +82,7 @@ class ActorRun(ScopedRun):
         self.in_hand: Envelope | tuple[Envelope, ...] | None = None
         self.kept_replies: set[Reply] = set()
         self.idle_since = inf
+        self.busy_since = inf
         self.end_reason = ""
         self._factory = factory
         self._ending = self._draining = self._suspended = False
@@ -128,7 +130,7 @@ class ActorRun(ScopedRun):
         cell, user, control = self.cell, mailbox.user, mailbox.control
         clock, handle, handling = cell.services.clock, actor.handle, cell.services.reporter.handling
         take = mailbox.take if mailbox.keyed else user.popleft
-        began = clock()
+        self.busy_since = began = clock()
         mailbox.high_water = max(mailbox.high_water, len(user))
         for _ in range(actor.batch_max):
             envelope = take()
@@ -182,7 +184,7 @@ class ActorRun(ScopedRun):
     async def _handle_group(self, actor: Actor, mailbox: Mailbox) -> None:
         """Hand a batch to an actor that takes many at once."""
         clock = self.cell.services.clock
-        began = clock()
+        self.busy_since = began = clock()
         mailbox.high_water = max(mailbox.high_water, len(mailbox.user))
         batch: list[Envelope] = []
         limit = actor.batch_max
@@ -250,6 +252,12 @@ class ActorRun(ScopedRun):
     def in_hand_types(self) -> tuple[str, ...]:
         """Names of the types in hand, each once."""
         return tuple(dict.fromkeys(type(e.message).__name__ for e in self._envelopes_in_hand()))
+
+    def in_hand_seconds(self) -> float:
+        """Return how long the batch in hand has been worked on; 0 if nothing is in hand."""
+        if self.in_hand is None:
+            return 0.0
+        return max(self.cell.services.clock() - self.busy_since, 0.0)
 
     def _envelopes_in_hand(self) -> tuple[Envelope, ...]:
         if self.in_hand is None:

@@ -93,6 +93,10 @@ class Run:
         """Names of the types of the messages in hand."""
         return ()
 
+    def in_hand_seconds(self) -> float:
+        """Return how long the message or batch in hand has been worked on; 0 if there is none."""
+        return 0.0
+
     async def wait_done(self) -> None:
         """Wait until it has ended, its clean-up included."""
         if self.exit is None:

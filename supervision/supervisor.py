@@ -235,7 +235,7 @@ class SupervisorRun(Run):
             error.__cause__ = failure
             return Exit(ExitKind.ABNORMAL, error, initialised=False)
         try:
-            exit: Exit | None = await self._nursery.start(child.run.run)
+            exit: Exit | None = await self._nursery.start(child.run.run, name=child.cell.path)
         finally:
             self._starting = None
         return exit

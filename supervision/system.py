@@ -22,6 +22,7 @@ from supervision.registry import Registry
 from supervision.run import Run
 from supervision.spec import SupervisorSpec
 from supervision.supervisor import SupervisorRun
+from supervision.survey import Surveyed, survey
 from supervision.tree import NodeStatus, snapshot
 
 
@@ -95,6 +96,16 @@ class System:
     def tree(self, *, pool_children_max: int = 1000) -> list[NodeStatus]:
         """Return the status of every cell, in the order of the tree."""
         return snapshot(self.registry, pool_children_max=pool_children_max)
+
+    async def survey(
+        self, path: str = "", *, members_max: int = 10, seconds: float = 0.25
+    ) -> list[Surveyed]:
+        """Return the statuses at and below ``path`` with how busy everything is; see `survey`.
+
+        Raises:
+            UnknownPath: nothing is specified there.
+        """
+        return await survey(self.registry, path=path, members_max=members_max, seconds=seconds)
 
     def stop(self, reason: str = "stopped") -> None:
         """Begin the ordered stop: the last child first. Does not wait; harmless if it has ended."""

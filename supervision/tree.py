@@ -22,6 +22,7 @@ class NodeStatus:
         uptime: how long the current incarnation has been ready; 0 if it is not.
         busy_seconds: time spent in handlers since the cell was made, awaits included.
         in_hand: types of the messages in hand.
+        in_hand_seconds: how long they have been worked on; 0 if there are none.
         waits_for: paths whose answers it waits for.
         last_failure: the last exception that ended an incarnation, as text.
     """
@@ -41,6 +42,7 @@ class NodeStatus:
     handled: int
     refused: int
     in_hand: tuple[str, ...]
+    in_hand_seconds: float
     waits_for: tuple[str, ...]
     last_failure: str
 
@@ -65,6 +67,7 @@ def status_of(cell: Cell) -> NodeStatus:
         handled=mailbox.handled,
         refused=mailbox.refused,
         in_hand=() if cell.run is None else cell.run.in_hand_types(),
+        in_hand_seconds=0.0 if cell.run is None else cell.run.in_hand_seconds(),
         waits_for=tuple(server.path for server in cell.waits_for()),
         last_failure="" if failure is None else f"{type(failure).__name__}: {failure}",
     )
