@@ -58,7 +58,7 @@ class Wallet:
         return str(self.account.address)
 
     def close(self) -> None:
-        """Close the connections, which the SDK leaves to the garbage collector."""
+        """Close the connections, which the SDK leaves to the garbage collector. May be repeated."""
         self.exchange.session.close()
         self.exchange.info.session.close()
         self.info.session.close()
@@ -68,12 +68,13 @@ class Wallet:
     def _close_stream(self) -> None:
         # The client's thread sleeps for ten seconds if its socket is closed under it. A pong wakes
         # it, and it sees that it should end.
-        manager = self._stream.ws_manager
+        stream, self._stream = self._stream, None
+        manager = stream.ws_manager
         manager.ws.keep_running = False
         manager.ws.send('{"method":"ping"}')
         manager.join()
-        self._stream.disconnect_websocket()
-        self._stream.session.close()
+        stream.disconnect_websocket()
+        stream.session.close()
 
     # -- orders ----------------------------------------------------------------------------------
 

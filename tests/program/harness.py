@@ -65,7 +65,11 @@ class Answer:
 
 @define(eq=False)
 class Program:
-    """One exchange. ``directory`` is its data directory; ``log`` takes all that it prints."""
+    """One exchange.
+
+    ``directory`` is its data directory, told by option unless the environment tells it; what it
+    prints goes into a file beside it.
+    """
 
     directory: Path
     arguments: Sequence[str] = ()
@@ -82,7 +86,9 @@ class Program:
         assert self._process is None or self._process.poll() is not None, "it is still running"
         log = self.directory.parent / f"{self.directory.name}-{len(self._logs)}.log"
         self._logs.append(log)
-        options = ("--bind", "127.0.0.1:0", "--data", str(self.directory))
+        options = ["--bind", "127.0.0.1:0"]
+        if "ZARABA_DATA" not in self.environment:
+            options += ["--data", str(self.directory)]
         with log.open("wb") as file:
             self._process = subprocess.Popen(
                 [*self.command, *options, *self.arguments],
