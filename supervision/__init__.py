@@ -36,6 +36,7 @@ from supervision.errors import (
     UnknownPath,
 )
 from supervision.hooks import Event, Hooks, Report
+from supervision.inspection import Inspection, Statistics
 from supervision.mailbox import Delivery, MailboxSpec, OnFull
 from supervision.pool import Pool
 from supervision.registry import Registry
@@ -44,7 +45,8 @@ from supervision.spec import AutoShutdown, ChildSpec, PoolSpec, SupervisorSpec, 
 from supervision.strategies import Strategy
 from supervision.survey import Crowd, Surveyed
 from supervision.system import System, open_system
-from supervision.tree import NodeStatus
+from supervision.trace import Direction, LastEvents, MessageEvent, Trace
+from supervision.tree import NodeStatus, Wait
 
 __all__ = [
     "NO_BACKOFF",
@@ -68,6 +70,7 @@ __all__ = [
     "DeadLetters",
     "DeadReason",
     "Delivery",
+    "Direction",
     "Down",
     "Envelope",
     "Event",
@@ -78,9 +81,12 @@ __all__ = [
     "InHand",
     "InitFailed",
     "InitTimeout",
+    "Inspection",
     "Kind",
+    "LastEvents",
     "MailboxFull",
     "MailboxSpec",
+    "MessageEvent",
     "NoReply",
     "NodeStatus",
     "NotFound",
@@ -97,6 +103,7 @@ __all__ = [
     "SpecError",
     "StartError",
     "State",
+    "Statistics",
     "StillRunning",
     "Stop",
     "Stopped",
@@ -108,6 +115,8 @@ __all__ = [
     "Surveyed",
     "System",
     "Task",
+    "Trace",
     "UnknownPath",
+    "Wait",
     "open_system",
 ]

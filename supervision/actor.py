@@ -148,6 +148,23 @@ class Actor:
     async def on_stop(self, exit: Exit) -> None:
         """Clean up. Always called once ``init`` began, shielded, and with a deadline."""
 
+    def get_state(self) -> Any:
+        """Return the state for who looks from outside; by default the attributes by name."""
+        slots = (name for kind in type(self).__mro__ for name in getattr(kind, "__slots__", ()))
+        names = dict.fromkeys((*slots, *getattr(self, "__dict__", ())))
+        return {n: getattr(self, n) for n in names if n not in _FRAMEWORK and hasattr(self, n)}
+
+    def replace_state(self, state: Any) -> None:
+        """Take over a state as `get_state` returns it, changed by who looks from outside.
+
+        An override that raises must leave the old state.
+        """
+        for name, value in dict(state).items():
+            setattr(self, name, value)
+
     def may_passivate(self) -> bool:
         """Say whether a pool may stop this actor while it is idle and start it again on demand."""
         return True
+
+
+_FRAMEWORK = frozenset({"context", "__weakref__", "__dict__"})

@@ -12,6 +12,7 @@ from supervision.cell import Cell, State
 from supervision.envelope import Envelope, Reply
 from supervision.errors import AskCycle, AskError, MailboxFull, Restarting, ServerDied, Stopped
 from supervision.mailbox import ACCEPTED, Delivery
+from supervision.trace import record_sent
 
 if TYPE_CHECKING:
     from supervision.incarnation import ActorRun
@@ -46,6 +47,8 @@ class Address:
         run = current_run.get()
         if run is not None:
             envelope.sender = run.path
+            if run.cell.recorders is not None:
+                record_sent(run.cell, envelope, cell)
         if services.reporter.capture is not None:
             envelope.context = services.reporter.capture()
         user = mailbox.user
@@ -102,6 +105,8 @@ class Address:
             return await reply.wait()
         _refuse_cycle(asker, cell)
         envelope.sender = asker.path
+        if asker.cell.recorders is not None:
+            record_sent(asker.cell, envelope, cell)
         self._post(envelope)
         asker.waiting_on.append(reply)
         try:
@@ -127,6 +132,8 @@ class Address:
         run = current_run.get()
         if run is not None:
             envelope.sender = run.path
+            if run.cell.recorders is not None:
+                record_sent(run.cell, envelope, cell)
         if services.reporter.capture is not None:
             envelope.context = services.reporter.capture()
         self._post(envelope)
@@ -163,6 +170,8 @@ class Address:
         run = current_run.get()
         if run is not None:
             envelope.sender = run.path
+            if run.cell.recorders is not None:
+                record_sent(run.cell, envelope, cell)
         if cell.services.reporter.capture is not None:
             envelope.context = cell.services.reporter.capture()
         delivery = cell.offer(envelope)

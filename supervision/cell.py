@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from supervision.registry import Registry
     from supervision.run import Run
     from supervision.timers import Timers
+    from supervision.trace import Recorder
 
 
 class State(Enum):
@@ -121,6 +122,7 @@ class Cell:
         run: the current incarnation, or None.
         started_at: when the current incarnation was ready; absolute Trio time.
         busy_seconds: time spent in handlers, awaits included, since the cell was made.
+        recorders: who is told of each message that its actor gets and sends; None for nobody.
     """
 
     __slots__ = (
@@ -132,6 +134,7 @@ class Cell:
         "mailbox",
         "owner",
         "path",
+        "recorders",
         "retry_at",
         "run",
         "services",
@@ -155,6 +158,7 @@ class Cell:
         self.busy_seconds = 0.0
         self.last_failure: Exception | None = None
         self.watchers: dict[Callable[[Down], None], bool] | None = None
+        self.recorders: tuple[Recorder, ...] | None = None
 
     @property
     def restarts(self) -> int:
@@ -258,6 +262,17 @@ class Cell:
         """Forget a watcher."""
         if self.watchers is not None:
             self.watchers.pop(notify, None)
+
+    def attach(self, recorder: Recorder) -> None:
+        """Tell ``recorder`` of every message from the next one on."""
+        self.recorders = (*(self.recorders or ()), recorder)
+        if self.run is not None:
+            self.control(None)
+
+    def detach(self, recorder: Recorder) -> None:
+        """Tell ``recorder`` no more."""
+        left = tuple(r for r in self.recorders or () if r != recorder)
+        self.recorders = left or None
 
     def _notify(self, exit: Exit) -> None:
         if not self.watchers:

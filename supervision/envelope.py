@@ -119,6 +119,11 @@ class Reply:
         """What the server answered."""
         return self._value
 
+    @property
+    def expected_from(self) -> "Cell":
+        """The cell that will answer when it handles the message, or where the reply was kept."""
+        return self._home if self.server is None else self.server
+
     def _late(self) -> None:
         self._home.mailbox.late_replies += 1
         self._unkeep()

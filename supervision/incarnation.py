@@ -19,6 +19,7 @@ from supervision.restarts import ExitKind
 from supervision.run import Run, ScopedRun
 from supervision.settlement import Settlement
 from supervision.timers import Timer
+from supervision.trace import outcome_of, record_received
 
 
 @attrs.frozen
@@ -48,7 +49,6 @@ class ActorRun(ScopedRun):
         "_draining",
         "_ending",
         "_factory",
-        "_suspended",
         "_timers",
         "_wake",
         "_watching",
@@ -58,6 +58,7 @@ class ActorRun(ScopedRun):
         "idle_since",
         "in_hand",
         "kept_replies",
+        "suspended",
     )
     receives = True
 
@@ -85,7 +86,7 @@ class ActorRun(ScopedRun):
         self.busy_since = inf
         self.end_reason = ""
         self._factory = factory
-        self._ending = self._draining = self._suspended = False
+        self._ending = self._draining = self.suspended = False
         self._timers: dict[object, Timer] | None = None
         self._watching: set[Cell] | None = None
         self._wake: Callable[[], object] | None = None
@@ -110,7 +111,7 @@ class ActorRun(ScopedRun):
                 await self._handle_control(actor, mailbox.control.popleft())
             if self._ending:
                 return
-            if mailbox.user and not self._suspended:
+            if mailbox.user and not self.suspended:
                 await handle(actor, mailbox)
             elif self._draining:
                 return
@@ -128,7 +129,8 @@ class ActorRun(ScopedRun):
         The hot loop of the package: a tell costs about half a microsecond here.
         """
         cell, user, control = self.cell, mailbox.user, mailbox.control
-        clock, handle, handling = cell.services.clock, actor.handle, cell.services.reporter.handling
+        clock, handle = cell.services.clock, actor.handle
+        seen = cell.services.reporter.handling is not None or cell.recorders is not None
         take = mailbox.take if mailbox.keyed else user.popleft
         self.busy_since = began = clock()
         mailbox.high_water = max(mailbox.high_water, len(user))
@@ -137,13 +139,13 @@ class ActorRun(ScopedRun):
             reply = envelope.reply
             if reply is not None and (reply.abandoned or envelope.deadline <= began):
                 mailbox.expired += 1
+                if seen:
+                    record_received(cell, envelope, began, "expired")
             else:
                 envelope.attempt += 1
                 self.in_hand = envelope
-                if handling is not None or (
-                    reply is not None and hasattr(envelope.message, "cancel_with_caller")
-                ):
-                    value = await self._handle_within(handle, envelope)
+                if seen or (reply is not None and hasattr(envelope.message, "cancel_with_caller")):
+                    value = await self._handle_seen(handle, envelope)
                 else:
                     value = await handle(envelope.message)
                 mailbox.handled += 1
@@ -159,8 +161,23 @@ class ActorRun(ScopedRun):
         if user:
             await trio.lowlevel.checkpoint()
 
+    async def _handle_seen(self, handle: Callable[[Any], Any], envelope: Envelope) -> Any:
+        """Handle while somebody looks, in a context, or as long as the asker waits."""
+        cell = self.cell
+        if cell.recorders is None:
+            return await self._handle_within(handle, envelope)
+        began = cell.services.clock()
+        error: BaseException | None = None
+        try:
+            return await self._handle_within(handle, envelope)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            record_received(cell, envelope, began, outcome_of(envelope, error))
+
     async def _handle_within(self, handle: Callable[[Any], Any], envelope: Envelope) -> Any:
-        """Handle while handlers are traced, or while the asker may cancel the work."""
+        """Handle in the context that the hooks gave, or as the asker says."""
         handling = self.cell.services.reporter.handling
         around = None if handling is None else handling(self.path, envelope)
         if around is None:
@@ -195,6 +212,8 @@ class ActorRun(ScopedRun):
             envelope = mailbox.take()
             if envelope.expired(began):
                 mailbox.expired += 1
+                if self.cell.recorders is not None:
+                    record_received(self.cell, envelope, began, "expired")
             else:
                 envelope.attempt += 1
                 batch.append(envelope)
@@ -212,7 +231,10 @@ class ActorRun(ScopedRun):
         self, actor: Actor, taken: tuple[Envelope, ...], batch: list[Envelope]
     ) -> None:
         self.in_hand = taken
-        await actor.handle_batch(batch)
+        if self.cell.recorders is None:
+            await actor.handle_batch(batch)
+        else:
+            await self._handle_batch_seen(actor, taken, batch)
         self.in_hand = None
         for envelope in taken:
             reply = envelope.reply
@@ -220,12 +242,26 @@ class ActorRun(ScopedRun):
                 continue
             reply.fail(NoReply(self.path, repr(envelope)))
 
+    async def _handle_batch_seen(
+        self, actor: Actor, taken: tuple[Envelope, ...], batch: list[Envelope]
+    ) -> None:
+        began = self.cell.services.clock()
+        error: BaseException | None = None
+        try:
+            await actor.handle_batch(batch)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            for envelope in taken:
+                record_received(self.cell, envelope, began, outcome_of(envelope, error))
+
     async def _handle_control(self, actor: Actor, item: object) -> None:
         match item:
             case Down():
                 await actor.handle_down(item)
             case Suspend(suspended=suspended):
-                self._suspended = suspended
+                self.suspended = suspended
             case Probe(function=function, reply=reply):
                 try:
                     reply.answer(function(actor))

@@ -112,6 +112,10 @@ class Registry:
         """Return all cells but those in pools, in the order in which they were specified."""
         return list(self._cells.values())
 
+    def members(self) -> list[Cell]:
+        """Return the cells of all pools."""
+        return [m.cell for pool in self._pools.values() for m in pool.members.values()]
+
     def below(self, cell: Cell) -> list[Cell]:
         """Return the cells below a supervisor or pool; none below anything else."""
         if cell.kind in (Kind.ACTOR, Kind.TASK):

@@ -41,6 +41,7 @@ class Run:
     """What a supervisor knows of an incarnation, whatever runs in it.
 
     Attributes:
+        path: path of the cell.
         ready: its start is done.
         exit: how it ended, once it has.
         stop_at: when it was asked to stop; None if it was not.
@@ -53,6 +54,7 @@ class Run:
         "cell",
         "exit",
         "generation",
+        "path",
         "ready",
         "stop_at",
         "stop_reason",
@@ -60,9 +62,11 @@ class Run:
         "waiting_on",
     )
     receives = False
+    suspended = False
 
     def __init__(self, cell: Cell, finished: Callable[["Run"], None]) -> None:
         self.cell = cell
+        self.path = cell.path
         self.generation = cell.generation + 1
         self.ready = False
         self.exit: Exit | None = None
@@ -72,11 +76,6 @@ class Run:
         self.waiting_on: list[Reply] = []
         self._done: trio.Event | None = None
         self._finished = finished
-
-    @property
-    def path(self) -> str:
-        """Path of the cell."""
-        return self.cell.path
 
     async def run(self, *, task_status: StartStatus = trio.TASK_STATUS_IGNORED) -> None:
         """Live from start to end. Runs as a task of the supervisor."""

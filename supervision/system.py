@@ -13,17 +13,16 @@ from supervision.cell import Cell, Exit, Kind
 from supervision.children import child_path, close_subtree, specify
 from supervision.control import Supervisor
 from supervision.deadletters import DeadLetters
-from supervision.envelope import Reply
-from supervision.errors import InitFailed, Stopped, SupervisorFailed
+from supervision.errors import InitFailed, SupervisorFailed
 from supervision.hooks import Hooks
-from supervision.incarnation import ActorRun, Probe, Suspend
+from supervision.inspection import Inspection
 from supervision.pool import Pool
 from supervision.registry import Registry
 from supervision.run import Run
 from supervision.spec import SupervisorSpec
 from supervision.supervisor import SupervisorRun
 from supervision.survey import Surveyed, survey
-from supervision.tree import NodeStatus, snapshot
+from supervision.tree import NodeStatus, Wait, snapshot, waits
 
 
 class System:
@@ -62,31 +61,21 @@ class System:
         """
         return Supervisor(self._cell if not path else cell_of(self.address(path)))
 
-    async def probe(self, path: str, function: Callable[[Actor], Any]) -> Any:
-        """Call ``function`` with the live actor at ``path``, between two of its messages.
-
-        Reads state, or replaces it. It must not block. What it raises is raised here and does no
-        harm there. A suspended actor answers too.
+    def inspect(self, path: str) -> Inspection:
+        """Return the system side of the actor at ``path``: its state, statistics and traces.
 
         Raises:
             UnknownPath: nothing is specified there.
-            Stopped: no actor runs there.
         """
-        cell = cell_of(self.address(path))
-        if not isinstance(cell.run, ActorRun):
-            raise Stopped(path, "no actor runs there")
-        reply = Reply(cell)
-        reply.keep(cell.run.kept_replies)
-        cell.control(Probe(function, reply))
-        return await reply.wait()
+        return Inspection(cell_of(self.address(path)))
 
-    def suspend(self, path: str) -> None:
-        """Let the actor at ``path`` handle nothing but control messages. Its mailbox fills up."""
-        cell_of(self.address(path)).control(Suspend(suspended=True))
+    async def probe(self, path: str, function: Callable[[Actor], Any]) -> Any:
+        """Call ``function`` with the live actor at ``path``; see `Inspection.probe`."""
+        return await self.inspect(path).probe(function)
 
-    def resume(self, path: str) -> None:
-        """Let a suspended actor go on."""
-        cell_of(self.address(path)).control(Suspend(suspended=False))
+    def who_waits(self) -> list[Wait]:
+        """Return the asks between actors that are in progress, those in a cycle marked."""
+        return waits(self.registry)
 
     @property
     def dead_letters(self) -> DeadLetters:

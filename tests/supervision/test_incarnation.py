@@ -492,7 +492,7 @@ async def test_live_actor_can_be_looked_into(autojump_clock: MockClock) -> None:
     journal = Journal()
     async with open_system(tree(journal)) as system:
         a: Address = system.address("a")
-        system.suspend("a")
+        system.inspect("a").suspend()
         a.tell("waits")
         await wait_all_tasks_blocked()
 
@@ -500,7 +500,7 @@ async def test_live_actor_can_be_looked_into(autojump_clock: MockClock) -> None:
         with pytest.raises(ZeroDivisionError):
             await system.probe("a", lambda actor: 1 // 0)
         assert said(journal) == []
-        system.resume("a")
+        system.inspect("a").resume()
         await wait_all_tasks_blocked()
         assert said(journal) == ["waits"]
         assert a.generation == 1
@@ -515,7 +515,7 @@ async def test_overfull_control_lane_fails_the_actor(
         system.address("a").tell(("sleep", 5))
         await trio.sleep(1)
         for _ in range(5):
-            system.suspend("a")
+            system.inspect("a").suspend()
         await wait_all_tasks_blocked()
 
     [ended] = recorder.of(Event.CHILD_ENDED)
