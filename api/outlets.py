@@ -339,6 +339,13 @@ async def open_outlet(
     """
     outlet = make_outlet(websocket, counts)
     await websocket.accept()
+    async with serve_outlet(outlet, connections):
+        yield outlet
+
+
+@asynccontextmanager
+async def serve_outlet(outlet: Outlet, connections: Connections) -> AsyncIterator[Outlet]:
+    """Serve the outlet of a connection that is accepted; see `open_outlet`."""
     connections.add(outlet)
     try:
         async with trio.open_nursery() as nursery:

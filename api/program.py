@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
+from random import Random
 from typing import Final
 from urllib.parse import urlsplit
 
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 
 from actors.account import Account
 from actors.chain import FileChain
@@ -28,7 +30,7 @@ from actors.market import Market
 from actors.outlet import FanoutCounts
 from actors.recovery import Recovered
 from actors.router import BLOCKS_WAITING_MAX, Directory, Router
-from actors.sequencer import Faucet, Sequencer, SnapshotWriter
+from actors.sequencer import ChainStore, Faucet, Sequencer, SnapshotWriter
 from actors.source import EmbeddedSource
 from actors.storage import Report as StorageReport
 from actors.subscription_actor import subscriptions_pool
@@ -50,6 +52,7 @@ from api.signing import Chain
 from model.commands import AdminCommand, ListMarket, OpenExchange
 from model.ids import Address, AssetId
 from supervision import (
+    Actor,
     ChildSpec,
     Event,
     Hooks,
@@ -65,6 +68,7 @@ from supervision import (
     Task,
     open_system,
 )
+from supervision import Address as ActorAddress
 
 log = logging.getLogger("zaraba")
 
@@ -109,6 +113,7 @@ class Program:
     settings: Settings
     config: ExchangeConfig
     registry: Registry
+    ground: Ground
     gateway: Gateway
     entry: OrderEntry
     info: Info
@@ -139,22 +144,55 @@ class Program:
             await self.system.wait_stopped()
 
 
+def file_chain(path: Path) -> ChainStore:
+    """Return the chain of a data directory, which tells the log what it mends."""
+    return FileChain(
+        path, on_report=_tell_of_damage, on_recovered=_tell_of_recovery, progress=_progress
+    )
+
+
+@frozen
+class Ground:
+    """What a gateway stands on besides its settings; tests put a simulated world here.
+
+    Args:
+        clock_ms: wall clock in milliseconds since 1970.
+        chain: opens the store of a data directory.
+        history, history_writer: the two sides of the history of a data directory.
+        random: source of the jitter between restarts; ``None`` for one of its own.
+        prepare: is given the tree before it starts, and returns the one that does.
+    """
+
+    clock_ms: Callable[[], int] = wall_clock_ms
+    chain: Callable[[Path], ChainStore] = file_chain
+    history: Callable[[Path, ActorAddress], History] = History
+    history_writer: Callable[[Path, History], Actor] = HistoryWriter
+    random: Random | None = None
+    prepare: Callable[[SupervisorSpec, Program], SupervisorSpec] = lambda tree, _program: tree
+
+
 @asynccontextmanager
-async def open_program(settings: Settings, *, serve: bool = True) -> AsyncIterator[Program]:
+async def open_program(
+    settings: Settings, *, serve: bool = True, ground: Ground | None = None
+) -> AsyncIterator[Program]:
     """Start a gateway; it is ready when the context is entered, and stopped when it is left.
 
     Args:
         settings: how to run.
         serve: whether to listen; somebody else's server hosts the application otherwise.
+        ground: what it stands on; the real world unless told otherwise.
     """
+    ground = Ground() if ground is None else ground
     config = load_config(settings.config)
     telemetry = Telemetry(settings.traces)
     registry = Registry()
-    program = _assemble(settings, config, telemetry, registry)
+    program = _assemble(settings, config, telemetry, registry, ground)
     try:
-        spec = _tree(program, serve=serve)
+        spec = ground.prepare(_tree(program, serve=serve), program)
         hooks = _TreeHooks(program.gateway)
-        async with open_system(spec, registry=registry, hooks=hooks) as system:
+        async with open_system(
+            spec, registry=registry, random=ground.random, hooks=hooks
+        ) as system:
             program.system = system
             _compare_markets(config, program.gateway.directory)
             yield program
@@ -163,7 +201,11 @@ async def open_program(settings: Settings, *, serve: bool = True) -> AsyncIterat
 
 
 def _assemble(
-    settings: Settings, config: ExchangeConfig, telemetry: Telemetry, registry: Registry
+    settings: Settings,
+    config: ExchangeConfig,
+    telemetry: Telemetry,
+    registry: Registry,
+    ground: Ground,
 ) -> Program:
     """Make the passive parts and connect them by addresses; nothing runs yet."""
     source = EmbeddedSource(registry.address("source/sequencer"))
@@ -172,7 +214,7 @@ def _assemble(
         source=source,
         directory=directory,
         board=board,
-        history=History(settings.data, registry.address("history/writer")),
+        history=ground.history(settings.data, registry.address("history/writer")),
         registry=registry,
         connections=Connections(),
         counts=FanoutCounts(),
@@ -181,7 +223,8 @@ def _assemble(
     )
     _watch_gauges(gateway)
     info = Info(gateway)
-    return Program(settings, config, registry, gateway, OrderEntry(gateway, Chain.TESTNET), info)
+    entry = OrderEntry(gateway, Chain.TESTNET)
+    return Program(settings, config, registry, ground, gateway, entry, info)
 
 
 # -- the tree
@@ -213,10 +256,8 @@ def _tree(program: Program, *, serve: bool) -> SupervisorSpec:
 
 
 def _source(program: Program) -> ChildSpec:
-    settings, registry = program.settings, program.registry
-    store = FileChain(
-        settings.data, on_report=_tell_of_damage, on_recovered=_tell_of_recovery, progress=_progress
-    )
+    settings, registry, ground = program.settings, program.registry, program.ground
+    store = ground.chain(settings.data)
     sequencer = ChildSpec(
         "sequencer",
         lambda: Sequencer(
@@ -224,7 +265,7 @@ def _source(program: Program) -> ChildSpec:
             genesis=genesis(program.config),
             router=registry.address("router"),
             snapshots=registry.address("source/snapshots"),
-            clock_ms=wall_clock_ms,
+            clock_ms=ground.clock_ms,
             faucet=Faucet(settings.faucet_usd, settings.faucet_credits_max),
             hooks=program.gateway.telemetry,
             heard=lambda: program.gateway.directory.height,
@@ -258,7 +299,7 @@ def genesis(config: ExchangeConfig) -> list[AdminCommand]:
 def _history(program: Program) -> ChildSpec:
     writer = ChildSpec(
         "writer",
-        lambda: HistoryWriter(program.settings.data, program.gateway.history),
+        lambda: program.ground.history_writer(program.settings.data, program.gateway.history),
         mailbox=MailboxSpec(1, OnFull.DROP_OLDEST),
         init_seconds=RECOVERY_SECONDS_MAX,
     )
@@ -351,7 +392,7 @@ def _demo(program: Program) -> list[ChildSpec]:
         exchange=program.entry.enter,
         info=program.info.answer,
         submit=program.gateway.carry_out,
-        clock_ms=wall_clock_ms,
+        clock_ms=program.ground.clock_ms,
         fund=program.gateway.fund,
         seed=program.settings.seed,
     )
