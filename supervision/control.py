@@ -107,6 +107,18 @@ class Supervisor:
         run = self._run()
         await self._call(run, lambda: _restart_child(run, id))
 
+    async def renew_child(self, id: str) -> None:
+        """Stop a child and start it anew, with those that its restart takes along; wait for it.
+
+        What waits in the mailboxes is kept. Nothing is charged to a budget, and earlier failures
+        are forgiven. A start that fails counts like one after a crash.
+
+        Raises:
+            NotFound: there is no such child, or the supervisor does not run.
+        """
+        run = self._run()
+        await self._call(run, lambda: _renew_child(run, id))
+
     async def delete_child(self, id: str) -> None:
         """Forget a child that is stopped.
 
@@ -195,6 +207,12 @@ async def _restart_child(run: SupervisorRun, id: str) -> None:
     if exit is not None and exit.kind is not ExitKind.NORMAL:
         run.close(child)
         raise _start_error(exit)
+
+
+async def _renew_child(run: SupervisorRun, id: str) -> None:
+    child = _find(run, id)
+    run.forgive(child)
+    await run.renew(child, "renewed by hand")
 
 
 async def _delete_child(run: SupervisorRun, id: str) -> None:

@@ -33,6 +33,7 @@ class Member(Generic[K]):
         retry_at: when to start again; inf if that is not pending.
         leaving: it was asked to stop for good.
         passivating: it was stopped because it was idle.
+        renewing: it was stopped to be started anew.
     """
 
     key: K
@@ -43,6 +44,7 @@ class Member(Generic[K]):
     retry_at: float = inf
     leaving: bool = False
     passivating: bool = False
+    renewing: bool = False
 
 
 class Pool(Generic[K]):
@@ -104,6 +106,24 @@ class Pool(Generic[K]):
             member.window = member.streak = None
             member.cell.mailbox.open()
             self._activate(member)
+
+    def renew(self, key: K) -> None:
+        """Stop the actor of ``key`` and start it anew; start it if it does not run.
+
+        Does not wait. What waits in the mailbox is kept, and earlier failures are forgiven.
+
+        Raises:
+            UnknownPath: the pool does not know the key.
+        """
+        member = self.members.get(key)
+        if member is None:
+            raise UnknownPath(f"{self.path}/{key}")
+        if member.run is None:
+            self.restart(key)
+        elif not member.leaving:
+            member.window = member.streak = None
+            member.renewing = True
+            member.run.request_stop("renewed by hand")
 
     def __len__(self) -> int:
         """Keys that are known."""

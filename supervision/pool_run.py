@@ -70,6 +70,7 @@ class PoolRun(Run):
         for member in list(self.pool.members.values()):
             member.run = None
             member.retry_at = inf
+            member.renewing = False
             if member.cell.state is not State.FAILED:
                 member.cell.mailbox.open()
                 self.pool.make_idle(member)
@@ -143,6 +144,10 @@ class PoolRun(Run):
         if member.leaving:
             report_stop(self.cell, member.cell, spec.restart, exit)
             self.pool.forget(member)
+        elif member.renewing:
+            member.renewing = member.passivating = False
+            report_stop(self.cell, member.cell, spec.restart, exit)
+            self.pool.to_start.append(member)
         elif member.passivating:
             member.passivating = False
             report_stop(self.cell, member.cell, spec.restart, exit)

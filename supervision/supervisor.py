@@ -24,7 +24,7 @@ from supervision.children import (
     specify,
 )
 from supervision.control import Call, refuse
-from supervision.errors import InitFailed, SupervisorFailed
+from supervision.errors import ControlError, InitFailed, SupervisorFailed
 from supervision.hooks import Event, Report
 from supervision.restarts import (
     Budget,
@@ -188,6 +188,9 @@ class SupervisorRun(Run):
     async def _serve_call(self, call: Call) -> None:
         try:
             await call.function()
+        except _End as end:
+            call.finish(ControlError(end.exit.reason))
+            raise
         except Exception as error:  # noqa: BLE001  # it belongs to the caller
             call.finish(error)
         else:
@@ -342,6 +345,16 @@ class SupervisorRun(Run):
                 else:
                     await self._restart(member, exit, 0.0)
                 return
+
+    async def renew(self, child: Child, reason: str) -> None:
+        """Stop a child and those of its group, last first, and start them; nobody is blamed."""
+        for id in plan_restart(self.spec.strategy, list(self.children), child.spec.id).stop:
+            await self._stop_for_restart(self.children[id])
+            if self.stopping:
+                return
+        await self.stop_child(child, reason)
+        if not self.stopping:
+            await self._start_group(child)
 
     # Stopping
 
