@@ -1,10 +1,11 @@
-"""The seed fixture leans on two private names of Trio; these tests notice when they move."""
+"""Tests and `supervision.faults` lean on a few private names of Trio; here we notice a move."""
 
 import random
 from collections.abc import Callable
 
 import pytest
 import trio
+import trio.testing
 
 TASKS = 6
 STEPS = 5
@@ -32,6 +33,42 @@ def test_trio_still_has_the_names() -> None:
     """The switch and the generator that the seed fixture sets are where they were."""
     assert isinstance(trio._core._run._r, random.Random)
     assert isinstance(trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING, bool)
+
+
+async def test_trio_still_has_the_names_of_the_fault_kit() -> None:
+    """A ready task is resumed by a function and a value; a blocked one has an abort function."""
+    runner = trio._core._run.GLOBAL_RUN_CONTEXT.runner
+    ready: list[tuple[object, object, object]] = []
+    blocked: list[tuple[object, object, object]] = []
+
+    async def observed() -> None:
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(observed)
+        (task,) = nursery.child_tasks
+        assert task in runner.runq
+        ready.append((task._next_send_fn, task._next_send, task._abort_func))
+        await trio.testing.wait_all_tasks_blocked()
+        blocked.append((task._next_send_fn, task._next_send, task._abort_func))
+        assert task not in runner.runq
+        assert callable(task._attempt_abort)
+        nursery.cancel_scope.cancel()
+
+    assert callable(ready[0][0])
+    assert ready[0][2] is None
+    assert blocked[0][:2] == (None, None)
+    assert callable(blocked[0][2])
+
+
+async def test_creation_orders_the_tasks_of_a_batch() -> None:
+    """Trio numbers its tasks; a schedule that was recorded counts on that order."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.lowlevel.checkpoint)
+        nursery.start_soon(trio.lowlevel.checkpoint)
+        numbers = [task._counter for task in nursery.child_tasks]
+
+        assert len(set(numbers)) == 2
 
 
 @pytest.mark.parametrize("repeated_seed", [0, 1, 2**32 - 1])
