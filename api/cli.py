@@ -224,15 +224,16 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _add_bench(commands: Commands) -> None:
-    bench = commands.add_parser("bench", help="measure this machine", add_help=False)
-    bench.add_argument("arguments", nargs=argparse.REMAINDER)
-    bench.set_defaults(command=_bench)
+    from api.bench.command import add_arguments, run_bench
 
-
-def _bench(options: argparse.Namespace) -> int:
-    from api.bench.command import run_bench
-
-    return run_bench(options.arguments)
+    bench = commands.add_parser(
+        "bench",
+        help="measure this machine",
+        description="Measure this machine. Close other programs first; where others share it, "
+        "compare ratios rather than figures.",
+    )
+    add_arguments(bench)
+    bench.set_defaults(command=run_bench)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,40 @@
+"""The benchmarks run, and what they print can be read; what they measure is not judged here."""
+
+import pytest
+
+from api.bench.entry import run
+from tests.program.harness import run_command
+
+pytestmark = pytest.mark.program
+
+
+def test_the_command_prints_a_table() -> None:
+    """Each benchmark that is named has its part, with what it leaves out."""
+    done = run_command("bench", "machine", "signing", "--quick", "--markdown")
+
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stdout.splitlines() if line.startswith("## ")] == [
+        "## machine",
+        "## signing",
+    ]
+    assert done.stdout.count("Left out: ") == 2
+
+
+def test_an_unknown_name_is_refused() -> None:
+    """The names that there are, are told."""
+    done = run_command("bench", "nosuch")
+
+    assert done.returncode == 2
+    assert "recovery" in done.stderr
+
+
+def test_order_entry_is_measured(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every order of the measurement is carried out, single and in batches."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("bench"))
+
+    rows = run(seconds=0.1, rates=(200,), batch_rates=(40,), rounds=1)
+
+    assert len(rows) == 8
+    assert all(row.figure > 0 for row in rows)
