@@ -321,21 +321,20 @@ class OpenOrders:
 
     def apply(self, event: Event, time_ms: int) -> list[OrderRecord]:
         """Take one event in; return the status changes that it means, in order."""
-        match event:
-            case Traded():
-                changes = [
-                    self._filled(event.taker, event.lots, time_ms),
-                    self._filled(event.maker, event.lots, time_ms),
-                ]
+        match event:  # the most frequent first: every view and the history pass here
             case OrderPlaced():
-                changes = [self._placed(event, time_ms)]
+                change = self._placed(event, time_ms)
             case OrderCanceled():
-                changes = [self._canceled(event, time_ms)]
+                change = self._canceled(event, time_ms)
+            case Traded():
+                taken = self._filled(event.taker, event.lots, time_ms)
+                made = self._filled(event.maker, event.lots, time_ms)
+                return [change for change in (taken, made) if change is not None]
             case OrderRefused():
-                changes = [self._refused(event, time_ms)]
+                change = self._refused(event, time_ms)
             case _:
                 return []
-        return [change for change in changes if change is not None]
+        return [] if change is None else [change]
 
     def _placed(self, event: OrderPlaced, time_ms: int) -> OrderRecord | None:
         if self._account is not None and event.account != self._account:
@@ -360,19 +359,19 @@ class OpenOrders:
         order = self._orders.get(leg.oid)
         if order is None:
             return None
-        left = replace(order, remaining=order.remaining - lots)
-        if left.remaining == 0:
+        remaining = order.remaining - lots
+        if remaining == 0:
             del self._orders[leg.oid]
-            return order_record(left, FILLED, time_ms)
-        self._orders[leg.oid] = left
+            return order_record(order, FILLED, time_ms, remaining)
+        left = self._orders[leg.oid] = replace(order, remaining=remaining)
         return None if is_immediate(order.tif) else order_record(left, OPEN, time_ms)
 
     def _canceled(self, event: OrderCanceled, time_ms: int) -> OrderRecord | None:
         order = self._orders.pop(event.oid, None)
         if order is None:
             return None
-        left = replace(order, remaining=event.remaining)
-        return order_record(left, _status_of_canceled(left, event.reason), time_ms)
+        status = _status_of_canceled(order, event)
+        return order_record(order, status, time_ms, event.remaining)
 
     def _refused(self, event: OrderRefused, time_ms: int) -> OrderRecord | None:
         asset = event.spec.asset
@@ -383,11 +382,11 @@ class OpenOrders:
         return refused_order(event, self._instruments[asset], time_ms)
 
 
-def _status_of_canceled(order: RestingOrder, reason: CancelReason) -> str:
+def _status_of_canceled(order: RestingOrder, event: OrderCanceled) -> str:
     """Return the status of an order that is gone; an immediate one that met nobody was refused."""
-    if reason is CancelReason.IOC_REMAINDER and order.remaining == order.lots:
+    if event.reason is CancelReason.IOC_REMAINDER and event.remaining == order.lots:
         return NOTHING_FOUND_STATUS[order.tif]
-    return CANCEL_STATUS[reason]
+    return CANCEL_STATUS[event.reason]
 
 
 def _by_id(order: RestingOrder) -> OrderId:
@@ -399,8 +398,10 @@ def is_immediate(tif: Tif) -> bool:
     return tif is Tif.IOC or tif is Tif.FRONTEND_MARKET
 
 
-def order_record(order: RestingOrder, status: str, status_ms: int) -> OrderRecord:
-    """Return the record of an order at a status."""
+def order_record(
+    order: RestingOrder, status: str, status_ms: int, remaining: int | None = None
+) -> OrderRecord:
+    """Return the record of an order at a status; ``remaining`` replaces the order's own."""
     return OrderRecord(
         order.account,
         order.asset,
@@ -409,7 +410,7 @@ def order_record(order: RestingOrder, status: str, status_ms: int) -> OrderRecor
         order.is_buy,
         order.price,
         order.lots,
-        order.remaining,
+        order.remaining if remaining is None else remaining,
         order.tif,
         order.reduce_only,
         order.placed_ms,
