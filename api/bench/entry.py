@@ -31,9 +31,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from attrs import field, frozen
@@ -77,18 +77,21 @@ def run(
     rates: Sequence[int] = RATES,
     batch_rates: Sequence[int] = (250, 500),
     rounds: int = ROUNDS,
+    directory: Path | None = None,
 ) -> list[Row]:
     """Measure the exchange and the echo, single orders and batches of BATCH.
 
     Args:
+        directory: where the journals are made and removed; the working directory if not given.
         seconds: how long each open loop lasts.
         rates: requests a second of the single orders.
         batch_rates: requests a second of the batches.
         rounds: how often each throughput is measured; the figure is the median.
     """
     with _own_core():
-        singles = _Plan(1, rates, WINDOW, seconds, rounds)
-        batches = _Plan(BATCH, batch_rates, BATCH_WINDOW, seconds, rounds)
+        where = directory or Path.cwd()
+        singles = _Plan(1, rates, WINDOW, seconds, rounds, where)
+        batches = _Plan(BATCH, batch_rates, BATCH_WINDOW, seconds, rounds, where)
         return [*_compare(singles), *_compare(batches)]
 
 
@@ -101,6 +104,7 @@ class _Plan:
     window: int
     seconds: float
     rounds: int
+    directory: Path
 
     @property
     def label(self) -> str:
@@ -120,8 +124,8 @@ class _Figures:
 
 
 def _compare(plan: _Plan) -> list[Row]:
-    echo = _measure(plan, _serve_echo, orders_done=None)
-    entry = _measure(plan, _serve_exchange, orders_done=plan.batch)
+    echo = _measure(plan, _serve_echo(), orders_done=None)
+    entry = _measure(plan, _serve_exchange(plan.directory), orders_done=plan.batch)
     best, worst = (f"{pick(entry.throughputs) * plan.batch:,.0f}" for pick in (max, min))
     rows = [
         Row(f"entry, {plan.label}: echo", echo.throughput, "messages/s"),
@@ -150,11 +154,10 @@ def _quantile(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
-Serve = Callable[[], Any]
-
-
-def _measure(plan: _Plan, serve: Serve, *, orders_done: int | None) -> _Figures:
-    with serve() as url, _connect(url) as connection:
+def _measure(
+    plan: _Plan, server: AbstractContextManager[str], *, orders_done: int | None
+) -> _Figures:
+    with server as url, _connect(url) as connection:
         flow = _Flow(plan.batch, orders_done)
         latencies = {}
         _drive(connection, flow.take(int(plan.seconds * 200)), _at_rate(200), orders_done)
@@ -366,10 +369,10 @@ def _own_core() -> Iterator[None]:
 
 
 @contextmanager
-def _serve_exchange() -> Iterator[str]:
+def _serve_exchange(directory: Path) -> Iterator[str]:
     """Run the real program on a data directory of its own; give its URL."""
-    with tempfile.TemporaryDirectory(prefix="zaraba-bench-", dir=Path.cwd()) as directory:
-        options = ["--data", directory, "--faucet", str(FAUCET_USD)]
+    with tempfile.TemporaryDirectory(prefix="zaraba-bench-", dir=directory) as data:
+        options = ["--data", data, "--faucet", str(FAUCET_USD)]
         with _serve("api.cli", "serve", "--bind", "127.0.0.1:0", *options) as url:
             yield url
 

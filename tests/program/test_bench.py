@@ -1,5 +1,7 @@
 """The benchmarks run, and what they print can be read; what they measure is not judged here."""
 
+from pathlib import Path
+
 import pytest
 
 from api.bench.entry import run
@@ -28,13 +30,10 @@ def test_an_unknown_name_is_refused() -> None:
     assert "recovery" in done.stderr
 
 
-def test_order_entry_is_measured(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_order_entry_is_measured(tmp_path: Path) -> None:
     """Every order of the measurement is carried out, single and in batches."""
-    monkeypatch.chdir(tmp_path_factory.mktemp("bench"))
-
-    rows = run(seconds=0.1, rates=(200,), batch_rates=(40,), rounds=1)
+    rows = run(seconds=0.1, rates=(200,), batch_rates=(40,), rounds=1, directory=tmp_path)
 
     assert len(rows) == 8
     assert all(row.figure > 0 for row in rows)
+    assert list(tmp_path.iterdir()) == []
