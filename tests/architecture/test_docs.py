@@ -121,6 +121,19 @@ def test_links_lead_somewhere() -> None:
     assert [link for page in documents() for link in broken_links(page)] == []
 
 
+def test_decisions_are_indexed() -> None:
+    """Each decision has a number of its own, and a row in the index under its title."""
+    folder = ROOT / "docs" / "decisions"
+    pages = sorted(folder.glob("[0-9]*.md"))
+    rows = [
+        f"| [{page.name[:4]}]({page.name}) | {text_of(page).splitlines()[0].partition('. ')[2]} |"
+        for page in pages
+    ]
+
+    assert len({page.name[:4] for page in pages}) == len(pages)
+    assert [row for row in rows if row not in text_of(folder / "README.md")] == []
+
+
 @cache
 def definitions(path: Path) -> frozenset[str]:
     """Return what a module defines; members of a class as ``Class.member``."""
