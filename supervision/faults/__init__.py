@@ -24,21 +24,29 @@ the cancel sweep needs neither. `docs/faults.md` shows how to sweep a program.
 
 from supervision.faults.cases import Case, SweepError
 from supervision.faults.fault import Fault
+from supervision.faults.orders import Course, Exploration, explore, run_priorities, run_seeds
+from supervision.faults.schedules import seeded
 from supervision.faults.strikes import cancel, delaying, jumping, raising
 from supervision.faults.sweeps import Sweep, run_step, sweep, sweep_pairs
 from supervision.faults.worlds import run_virtual, settle
 
 __all__ = [
     "Case",
+    "Course",
+    "Exploration",
     "Fault",
     "Sweep",
     "SweepError",
     "cancel",
     "delaying",
+    "explore",
     "jumping",
     "raising",
+    "run_priorities",
+    "run_seeds",
     "run_step",
     "run_virtual",
+    "seeded",
     "settle",
     "sweep",
     "sweep_pairs",

@@ -20,22 +20,26 @@ class SweepError(AssertionError):
     """A scenario broke under a fault. ``__cause__`` is how; the text says how to repeat it."""
 
 
+Departures = tuple[tuple[int, int], ...]
+"""An order of tasks, by its departures from the fair one: at which choice, which task."""
+
+
 @attrs.frozen
 class Case:
-    """What to run: "name step=17 seed=5", "name step=3+9", "name order=0.1.0.2".
+    """What to run: "name step=17 seed=5", "name step=3+9", "name search=order order=4:1+9:2".
 
     Attributes:
         name: of the scenario.
         steps: steps to strike at; empty for none.
         seed: of the order of tasks; None when nothing fixed it.
-        order: the choices made where several tasks were ready, if they were recorded.
-        search: which kind of search the seed belongs to; "" for plain seeds.
+        order: the order of tasks, if it was chosen one by one.
+        search: which search the case belongs to; "" for a plain sweep or plain seeds.
     """
 
     name: str
     steps: tuple[int, ...] = ()
     seed: int | None = None
-    order: tuple[int, ...] | None = None
+    order: Departures | None = None
     search: str = ""
 
     def __str__(self) -> str:
@@ -47,8 +51,8 @@ class Case:
             parts.append("step=" + "+".join(map(str, self.steps)))
         if self.seed is not None:
             parts.append(f"seed={self.seed}")
-        if self.order is not None:
-            parts.append("order=" + ".".join(map(str, self.order)))
+        if self.order:
+            parts.append("order=" + "+".join(f"{at}:{index}" for at, index in self.order))
         return " ".join(parts)
 
     @staticmethod
@@ -62,14 +66,22 @@ class Case:
         facts = dict(part.split("=", 1) for part in parts)
         if unknown := set(facts) - {"step", "seed", "order", "search"}:
             raise ValueError(f"{text!r} says {', '.join(sorted(unknown))}, which is nothing here")
-        order = facts.get("order")
         return Case(
             name,
-            tuple(int(step) for step in facts["step"].split("+")) if "step" in facts else (),
+            tuple(int(step) for step in _listed(facts, "step")),
             int(facts["seed"]) if "seed" in facts else None,
-            None if order is None else tuple(int(c) for c in order.split(".") if c),
+            tuple(_departure(text) for text in _listed(facts, "order")) or None,
             facts.get("search", ""),
         )
+
+
+def _listed(facts: dict[str, str], key: str) -> list[str]:
+    return facts[key].split("+") if key in facts else []
+
+
+def _departure(text: str) -> tuple[int, int]:
+    at, _, index = text.partition(":")
+    return int(at), int(index)
 
 
 def wanted(name: str, search: str) -> Case | None:
