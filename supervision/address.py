@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -16,6 +15,8 @@ from supervision.trace import record_sent
 
 if TYPE_CHECKING:
     from supervision.incarnation import ActorRun
+
+BACKOFF = State.BACKOFF
 
 current_run: ContextVar["ActorRun | None"] = ContextVar("current_run", default=None)
 """The actor in whose task, or in whose descendants, the current code runs."""
@@ -49,8 +50,8 @@ class Address:
             envelope.sender = run.path
             if run.cell.recorders is not None:
                 record_sent(run.cell, envelope, cell)
-        if services.reporter.capture is not None:
-            envelope.context = services.reporter.capture()
+        if services.capture is not None:
+            envelope.context = services.capture()
         user = mailbox.user
         if len(user) >= mailbox.fast_limit:
             return cell.offer(envelope)
@@ -91,14 +92,13 @@ class Address:
             Exception: whatever the server failed the reply with.
         """
         cell = self._cell
-        if cell.state is State.BACKOFF:
+        if cell.state is BACKOFF:
             raise Restarting(cell.path, cell.retry_at)
-        deadline = trio.current_effective_deadline()
         services = cell.services
-        reply = Reply(cell, deadline)
-        envelope = reply.carrier = Envelope(message, reply, services.clock(), deadline)
-        if services.reporter.capture is not None:
-            envelope.context = services.reporter.capture()
+        reply = Reply(cell)
+        envelope = reply.carrier = Envelope(message, reply, services.clock())
+        if services.capture is not None:
+            envelope.context = services.capture()
         asker = None if current_run.get() is None else _blocked_asker()
         if asker is None:
             self._post(envelope)
@@ -124,7 +124,7 @@ class Address:
             MailboxFull, Restarting, Stopped: the message was not accepted; ``then`` is not called.
         """
         cell = self._cell
-        if cell.state is State.BACKOFF:
+        if cell.state is BACKOFF:
             raise Restarting(cell.path, cell.retry_at)
         services = cell.services
         reply = Reply(cell, then=then)
@@ -134,8 +134,8 @@ class Address:
             envelope.sender = run.path
             if run.cell.recorders is not None:
                 record_sent(run.cell, envelope, cell)
-        if services.reporter.capture is not None:
-            envelope.context = services.reporter.capture()
+        if services.capture is not None:
+            envelope.context = services.capture()
         self._post(envelope)
 
     def _post(self, envelope: Envelope) -> None:
@@ -165,15 +165,14 @@ class Address:
         If the message is not accepted, the reply still belongs to the caller of this method.
         """
         cell = self._cell
-        deadline = inf if reply is None else reply.deadline
-        envelope = Envelope(message, reply, cell.services.clock(), deadline)
+        envelope = Envelope(message, reply, cell.services.clock())
         run = current_run.get()
         if run is not None:
             envelope.sender = run.path
             if run.cell.recorders is not None:
                 record_sent(run.cell, envelope, cell)
-        if cell.services.reporter.capture is not None:
-            envelope.context = cell.services.reporter.capture()
+        if cell.services.capture is not None:
+            envelope.context = cell.services.capture()
         delivery = cell.offer(envelope)
         if delivery and reply is not None:
             reply.carry(envelope, cell)

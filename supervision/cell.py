@@ -89,11 +89,21 @@ class Services:
 
     Attributes:
         clock: absolute Trio time in seconds.
+        capture: the hook that says what messages carry, or None: a hop less for every message.
         uniform: the source of jitter, floats in [0, 1).
         closing: the whole system ends: what stops now is closed at once.
     """
 
-    __slots__ = ("clock", "closing", "dead_letters", "registry", "reporter", "timers", "uniform")
+    __slots__ = (
+        "capture",
+        "clock",
+        "closing",
+        "dead_letters",
+        "registry",
+        "reporter",
+        "timers",
+        "uniform",
+    )
 
     def __init__(
         self,
@@ -103,12 +113,17 @@ class Services:
         uniform: Callable[[], float],
     ) -> None:
         self.registry = registry
-        self.reporter = reporter
         self.timers = timers
-        self.uniform = uniform
         self.closing = False
         self.clock: Callable[[], float] = trio.current_time
         self.dead_letters = DeadLetters(reporter)
+        self.bind(reporter, uniform)
+
+    def bind(self, reporter: Reporter, uniform: Callable[[], float]) -> None:
+        """Take over what a system was opened with."""
+        self.reporter = self.dead_letters.reporter = reporter
+        self.capture = reporter.capture
+        self.uniform = uniform
 
 
 class Cell:

@@ -137,7 +137,7 @@ class ActorRun(ScopedRun):
         for _ in range(actor.batch_max):
             envelope = take()
             reply = envelope.reply
-            if reply is not None and (reply.abandoned or envelope.deadline <= began):
+            if reply is not None and reply.abandoned:
                 mailbox.expired += 1
                 if seen:
                     record_received(cell, envelope, began, "expired")
@@ -151,7 +151,7 @@ class ActorRun(ScopedRun):
                 mailbox.handled += 1
                 if reply is not None and reply.carrier is envelope and not reply.done:
                     reply.answer(value)
-            if not user or control or self._ending:
+            if control or not user:
                 break
         self.in_hand = None
         if mailbox.room is not None:
@@ -190,7 +190,7 @@ class ActorRun(ScopedRun):
         reply, message = envelope.reply, envelope.message
         if reply is None or not getattr(type(message), "cancel_with_caller", False):
             return await handle(message)
-        with trio.CancelScope(deadline=reply.deadline) as scope:
+        with trio.CancelScope() as scope:
             reply.on_abandon = partial(scope.cancel, reason="the asker is gone")
             try:
                 return await handle(message)
@@ -210,7 +210,7 @@ class ActorRun(ScopedRun):
             limit = 1
         while mailbox.user and len(batch) < limit:
             envelope = mailbox.take()
-            if envelope.expired(began):
+            if envelope.expired:
                 mailbox.expired += 1
                 if self.cell.recorders is not None:
                     record_received(self.cell, envelope, began, "expired")
@@ -352,7 +352,7 @@ class ActorRun(ScopedRun):
         """End after the messages in hand."""
         self._ending = True
         self.end_reason = reason
-        self.cell.mailbox.wake()
+        self.cell.control(None)
 
     def set_timer(self, key: object, seconds: float, message: Any) -> None:
         """See `Context.set_timer`."""

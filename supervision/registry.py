@@ -37,8 +37,7 @@ class Registry:
     def open(self, hooks: Hooks, uniform: Callable[[], float]) -> None:
         """Bind the cells to a running system."""
         services = self.services
-        services.reporter = services.dead_letters.reporter = Reporter(hooks)
-        services.uniform = uniform
+        services.bind(Reporter(hooks), uniform)
         services.clock = trio.lowlevel.current_clock().current_time
 
     def seal(self) -> None:

@@ -377,3 +377,11 @@ async def test_ask_without_waiting_is_answered_by_a_call(autojump_clock: MockClo
         assert (replies[0].value, replies[2].value) == ("fine", "after")
         assert isinstance(replies[1].error, ServerDied)
         assert a.generation == 2
+
+
+async def test_deadline_is_that_of_all_scopes_of_the_caller(autojump_clock: MockClock) -> None:
+    """The nearest deadline around the ask counts; without any there is none."""
+    async with open_system(tree("a")) as system:
+        with trio.move_on_at(50), trio.move_on_at(70):
+            assert await system.address("a").ask("deadline") == 50
+        assert await system.address("a").ask("deadline") == float("inf")
