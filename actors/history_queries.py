@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 from attrs import frozen
 
-from actors.history_store import BASE_INTERVALS
+from actors.history_rows import BASE_INTERVALS
 from actors.journal_file import connect
 from model.ids import Address, AssetId, Cloid, OrderId
 from model.views.account import RECENT_FILLS_MAX, RECENT_LEDGER_MAX, RECENT_ORDERS_MAX, AccountSeeds

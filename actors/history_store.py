@@ -8,6 +8,8 @@ the journal. There is no fsync on the way (``synchronous=NORMAL``).
 Records are stored as the bytes of ``model.views.records``, with only the columns that are searched
 beside them. Candles are kept for a minute, an hour and a day; longer ones are put together when
 asked for.
+
+This runs beside the order flow and must take little from it: see ``actors.many_rows``.
 """
 
 from __future__ import annotations
@@ -18,43 +20,30 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-from attrs import Factory, define
 
+from actors.history_rows import Rows
 from actors.journal_file import SQLITE_ERRORS, connect
+from actors.many_rows import delete_keys, insert_rows
 from model.blocks import GENESIS_DIGEST, Block
-from model.events import Event, MarketListed, Traded
-from model.ids import Address, OrderId
 from model.instruments import Instrument
 from model.state import RestingOrder
-from model.views.candles import DAY_MS, HOUR_MS, MINUTE_MS
-from model.views.records import (
-    Fill,
-    LedgerRecord,
-    Moment,
-    OpenOrders,
-    OrderRecord,
-    TradeRecord,
-    fills_from,
-    ledger_from,
-    trade_from,
-)
+from model.views.records import OpenOrders, OrderRecord
 
 APPLICATION_ID: Final = 0x5A_41_52_48
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
-PAGES_PER_CHECKPOINT: Final = 8_000
-"""32 MB of log between two fsyncs: the same index pages change again and again."""
+WAL_BYTES_MAX: Final = 8 * 2**20
+"""The write-ahead log is moved into the file when it is this long, and shortened to it if one
+transaction or a slow reader made it longer. The same index pages change again and again, so a
+longer log costs fewer fsyncs; SQLite alone would never shorten it."""
 CACHE_KIB: Final = 32_768
-
-BASE_INTERVALS: Final[dict[str, int]] = {"1m": MINUTE_MS, "1h": HOUR_MS, "1d": DAY_MS}
-"""Intervals that are stored, and their lengths."""
 
 _SCHEMA: Final = (
     """CREATE TABLE position (
         height INTEGER NOT NULL, time_ms INTEGER NOT NULL, digest BLOB NOT NULL)""",
     "CREATE TABLE markets (asset INTEGER PRIMARY KEY, record BLOB NOT NULL)",
     "CREATE TABLE accounts (id INTEGER PRIMARY KEY, address TEXT NOT NULL UNIQUE)",
-    "CREATE TABLE open_orders (oid INTEGER PRIMARY KEY, record BLOB NOT NULL)",
+    "CREATE TABLE open_orders (oid INTEGER PRIMARY KEY)",
     """CREATE TABLE fills (
         id INTEGER PRIMARY KEY, account INTEGER NOT NULL, time_ms INTEGER NOT NULL,
         height INTEGER NOT NULL, record BLOB NOT NULL)""",
@@ -81,20 +70,23 @@ _SCHEMA: Final = (
         account INTEGER, day_ms INTEGER, taker INTEGER, maker INTEGER,
         PRIMARY KEY (account, day_ms)) WITHOUT ROWID""",
 )
-_PUT_CANDLE: Final = """
-INSERT INTO candles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+_OPEN_ORDERS: Final = """
+SELECT (SELECT record FROM orders WHERE orders.oid = open_orders.oid AND oid > 0
+        ORDER BY id DESC LIMIT 1)
+FROM open_orders
+"""
+"""The last record of an order that is open is all that there is to know about it."""
+_MERGE_CANDLE: Final = """ON CONFLICT DO UPDATE SET
     high = max(high, excluded.high), low = min(low, excluded.low), close = excluded.close,
     lots = lots + excluded.lots, notional = notional + excluded.notional,
     count = count + excluded.count, height = excluded.height
 """
-_PUT_VOLUME: Final = """
-INSERT INTO volumes VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+_ADD_VOLUME: Final = """ON CONFLICT DO UPDATE SET
     taker = taker + excluded.taker, maker = maker + excluded.maker
 """
 
-_encode = msgspec.msgpack.Encoder().encode
 _decode_market = msgspec.msgpack.Decoder(Instrument).decode
-_decode_order = msgspec.msgpack.Decoder(RestingOrder).decode
+_decode_order = msgspec.msgpack.Decoder(OrderRecord).decode
 
 
 class HistoryStore:
@@ -111,7 +103,7 @@ class HistoryStore:
         ]
         self._open_orders = OpenOrders(
             self._instruments,
-            [_decode_order(row[0]) for row in connection.execute("SELECT record FROM open_orders")],
+            [_resting(_decode_order(record)) for (record,) in connection.execute(_OPEN_ORDERS)],
         )
         self._account_ids: dict[str, int] = dict(
             connection.execute("SELECT address, id FROM accounts")
@@ -138,15 +130,15 @@ class HistoryStore:
         Raises:
             sqlite3.Error: the disk or the file failed.
         """
-        fold = _Fold(self._instruments, self._open_orders, self._account_ids)
+        rows = Rows(self._instruments, self._open_orders, self._account_ids)
         for block in blocks:
             assert block.height == self.height + 1
             assert block.parent == self.digest
-            fold.take(block)
+            rows.take(block)
             self.height, self.time_ms, self.digest = block.height, block.time_ms, block.digest
         self._connection.execute("BEGIN IMMEDIATE")
         try:
-            self._write(fold)
+            self._write(rows)
             self._connection.execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
@@ -157,112 +149,41 @@ class HistoryStore:
         """Let go of the file."""
         self._connection.close()
 
-    def _write(self, fold: _Fold) -> None:
-        many = self._connection.executemany
-        many("INSERT INTO markets VALUES (?, ?)", fold.markets)
-        many("INSERT INTO accounts VALUES (?, ?)", fold.accounts)
-        many("INSERT INTO fills VALUES (NULL, ?, ?, ?, ?)", fold.fills)
-        many("INSERT INTO orders VALUES (NULL, ?, ?, ?, ?, ?)", fold.orders)
-        many("INSERT INTO ledger VALUES (NULL, ?, ?, ?, ?)", fold.ledger)
-        many("INSERT INTO trades VALUES (NULL, ?, ?, ?, ?)", fold.trades)
-        many(_PUT_CANDLE, ((*key, *values) for key, values in fold.candles.items()))
-        many(_PUT_VOLUME, ((*key, *values) for key, values in fold.volumes.items()))
-        gone, kept = fold.touched_orders()
-        many("DELETE FROM open_orders WHERE oid = ?", gone)
-        many("INSERT OR REPLACE INTO open_orders VALUES (?, ?)", kept)
-        self._connection.execute(
+    def _write(self, rows: Rows) -> None:
+        connection = self._connection
+        insert_rows(connection, "markets (asset, record)", rows.markets)
+        insert_rows(connection, "accounts (id, address)", rows.accounts)
+        insert_rows(connection, "orders (account, oid, cloid, height, record)", rows.orders)
+        insert_rows(connection, "fills (account, time_ms, height, record)", rows.fills)
+        insert_rows(connection, "ledger (account, time_ms, height, record)", rows.ledger)
+        insert_rows(connection, "trades (asset, time_ms, height, record)", rows.trades)
+        candles = [(*key, *values) for key, values in rows.candles.items()]
+        insert_rows(connection, "candles", candles, _MERGE_CANDLE)
+        volumes = [(*key, *values) for key, values in rows.volumes.items()]
+        insert_rows(connection, "volumes", volumes, _ADD_VOLUME)
+        insert_rows(connection, "open_orders (oid)", [(oid,) for oid in rows.opened])
+        delete_keys(connection, "open_orders", "oid", list(rows.closed))
+        connection.execute(
             "UPDATE position SET height = ?, time_ms = ?, digest = ?",
             (self.height, self.time_ms, self.digest),
         )
 
 
-@define
-class _Fold:
-    """Turns blocks into rows of every table."""
-
-    instruments: list[Instrument]
-    open_orders: OpenOrders
-    account_ids: dict[str, int]
-    markets: list[tuple[int, bytes]] = Factory(list)
-    accounts: list[tuple[int, str]] = Factory(list)
-    fills: list[tuple[int, int, int, bytes]] = Factory(list)
-    orders: list[tuple[int, int, str | None, int, bytes]] = Factory(list)
-    ledger: list[tuple[int, int, int, bytes]] = Factory(list)
-    trades: list[tuple[int, int, int, bytes]] = Factory(list)
-    candles: dict[tuple[int, str, int], list[int]] = Factory(dict)
-    volumes: dict[tuple[int, int], list[int]] = Factory(dict)
-    _touched: dict[OrderId, None] = Factory(dict)
-
-    def take(self, block: Block) -> None:
-        for index, entry in enumerate(block.entries):
-            at = Moment(block.height, block.time_ms, index)
-            for event in entry.events:
-                self._take_event(event, at)
-
-    def touched_orders(self) -> tuple[list[tuple[int]], list[tuple[int, bytes]]]:
-        """Return, of all orders that changed, the ids of those gone and those still open."""
-        gone: list[tuple[int]] = []
-        kept: list[tuple[int, bytes]] = []
-        for oid in self._touched:
-            order = self.open_orders.get(oid)
-            if order is None:
-                gone.append((oid,))
-            else:
-                kept.append((oid, _encode(order)))
-        return gone, kept
-
-    def _take_event(self, event: Event, at: Moment) -> None:
-        for order in self.open_orders.apply(event, at.time_ms):
-            self._add_order(order, at.height)
-        if isinstance(event, Traded):
-            self._add_trade(trade_from(event, at))
-            for fill in fills_from(event, at):
-                self._add_fill(fill)
-        elif isinstance(event, MarketListed):
-            self.instruments.append(event.instrument)
-            self.markets.append((event.instrument.asset, _encode(event.instrument)))
-        else:
-            for record in ledger_from(event, at):
-                self._add_ledger(record)
-
-    def _add_order(self, order: OrderRecord, height: int) -> None:
-        self._touched[order.oid] = None
-        account = self._account_id(order.account)
-        self.orders.append((account, order.oid, order.cloid, height, _encode(order)))
-
-    def _add_fill(self, fill: Fill) -> None:
-        account = self._account_id(fill.account)
-        self.fills.append((account, fill.time_ms, fill.height, _encode(fill)))
-        volume = self.volumes.setdefault((account, fill.time_ms // DAY_MS * DAY_MS), [0, 0])
-        volume[0 if fill.crossed else 1] += fill.price * fill.lots
-
-    def _add_ledger(self, record: LedgerRecord) -> None:
-        account = self._account_id(record.account)
-        self.ledger.append((account, record.time_ms, record.height, _encode(record)))
-
-    def _add_trade(self, trade: TradeRecord) -> None:
-        self.trades.append((trade.asset, trade.time_ms, trade.height, _encode(trade)))
-        price, lots, height = trade.price, trade.lots, trade.height
-        for interval, length_ms in BASE_INTERVALS.items():
-            key = (trade.asset, interval, trade.time_ms // length_ms * length_ms)
-            candle = self.candles.get(key)
-            if candle is None:
-                self.candles[key] = [price, price, price, price, lots, price * lots, 1, height]
-                continue
-            candle[1] = max(candle[1], price)
-            candle[2] = min(candle[2], price)
-            candle[3] = price
-            candle[4] += lots
-            candle[5] += price * lots
-            candle[6] += 1
-            candle[7] = height
-
-    def _account_id(self, address: Address) -> int:
-        known = self.account_ids.get(address)
-        if known is None:
-            known = self.account_ids[address] = len(self.account_ids) + 1
-            self.accounts.append((known, address))
-        return known
+def _resting(order: OrderRecord) -> RestingOrder:
+    """Return the order that a record with the status *open* is about."""
+    return RestingOrder(
+        order.asset,
+        order.account,
+        order.oid,
+        order.is_buy,
+        order.price,
+        order.lots,
+        order.remaining,
+        order.tif,
+        order.reduce_only,
+        order.cloid,
+        order.placed_ms,
+    )
 
 
 def discard(path: Path) -> None:
@@ -276,7 +197,9 @@ def _open(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {PAGES_PER_CHECKPOINT}")
+        page_bytes = connection.execute("PRAGMA page_size").fetchone()[0]
+        connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_BYTES_MAX // page_bytes}")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
         connection.execute(f"PRAGMA cache_size = {-CACHE_KIB}")
         if connection.execute("PRAGMA page_count").fetchone()[0] <= 1:
             _create(connection)

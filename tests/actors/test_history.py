@@ -8,8 +8,9 @@ import trio
 
 from actors.history import History, HistoryWriter, open_store, step
 from actors.history_queries import HistoryReader
-from actors.history_store import HistoryStore
+from actors.history_store import WAL_BYTES_MAX, HistoryStore
 from actors.journal import Journal
+from actors.many_rows import delete_keys, insert_rows
 from actors.storage import DataDirectory
 from model.blocks import Block
 from model.events import Traded
@@ -227,6 +228,22 @@ def test_numbers_of_any_size_can_be_asked_for(reader: HistoryReader) -> None:
     assert reader.order(TRADERS[0], 10**30) is None  # type: ignore[arg-type]
 
 
+def test_rows_of_every_count_are_written(tmp_path: Path) -> None:
+    """Any number of rows goes in and out, whatever statements they are divided among."""
+    table = "numbers (number)"
+    with closing(sqlite3.connect(tmp_path / "rows.sqlite")) as connection:
+        connection.execute("CREATE TABLE numbers (number INTEGER PRIMARY KEY, times INTEGER)")
+        for count in (0, 1, 7, 8, 9, 63, 64, 65, 200):
+            insert_rows(connection, table, [(number,) for number in range(count)])
+            kept = [number for (number,) in connection.execute("SELECT number FROM numbers")]
+            delete_keys(connection, "numbers", "number", range(1, count))
+            (left,) = connection.execute("SELECT count(*) FROM numbers").fetchone()
+            connection.execute("DELETE FROM numbers")
+
+            assert kept == list(range(count))
+            assert left == min(count, 1)
+
+
 def test_stopping_anywhere_changes_nothing(tmp_path: Path) -> None:
     """A history built in many runs equals one built at once."""
     blocks = fill(tmp_path, 40)
@@ -241,6 +258,27 @@ def test_stopping_anywhere_changes_nothing(tmp_path: Path) -> None:
     with closing(HistoryReader(directory.history)) as reader:
         assert reader.orders_of(TRADERS[0]) == expected[::-1]
         assert reader.candles(ASSET, "1h") == told.candles("1h")
+
+
+def test_the_log_stays_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much is written, and with readers about, the write-ahead log keeps to its bound."""
+    bound = 64 * 1024
+    monkeypatch.setattr("actors.history_store.WAL_BYTES_MAX", bound)
+    blocks = fill(tmp_path, 200)
+    file = DataDirectory(tmp_path).history
+    log = file.with_name(file.name + "-wal")
+    sizes = []
+    with closing(HistoryStore.open(file)) as store:
+        store.apply(blocks[:1])
+        with closing(HistoryReader(file)) as reader:
+            for block in blocks[1:]:
+                store.apply([block])
+                reader.market_seeds(ASSET, block.height, block.time_ms)
+                reader.account_seeds(TRADERS[0], block.height)
+                sizes.append(log.stat().st_size)
+
+    assert WAL_BYTES_MAX < 2**24
+    assert max(sizes) < 3 * bound < file.stat().st_size
 
 
 @pytest.mark.parametrize("damage", ["deleted", "garbage", "another journal", "longer"])
