@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from attrs import define, field
+
+SLACK_SECONDS: Final = 1e-6
+"""This much too early is in time: whoever slept for ``wait_seconds`` may wake the rounding of a
+float before the end, and would otherwise sleep for nothing at all, again and again.
+"""
 
 
 @define
@@ -24,7 +31,7 @@ class Throttle:
 
     def is_due(self, now: float) -> bool:
         """Tell whether to show it now; the caller does so when this is true."""
-        since = now - self._shown_at
+        since = now - self._shown_at + SLACK_SECONDS
         due = (self._changed and since >= self.seconds) or 0 < self.repeat_seconds <= since
         if due:
             self._changed, self._shown_at = False, now
