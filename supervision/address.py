@@ -101,7 +101,11 @@ class Address:
             envelope.context = services.capture()
         asker = None if current_run.get() is None else _blocked_asker()
         if asker is None:
-            self._post(envelope)
+            mailbox = cell.mailbox
+            if len(mailbox.user) < mailbox.fast_limit:
+                mailbox.push(envelope)
+            else:
+                self._post(envelope)
             return await reply.wait()
         _refuse_cycle(asker, cell)
         envelope.sender = asker.path
