@@ -30,12 +30,14 @@ class FileChain:
         on_report: is told what was found damaged and mended.
         on_recovered: is told where a recovery started and ended.
         progress: is told, in a worker thread, how far a recovery is.
+        on_durable: is told of each block as soon as it is on the disk.
     """
 
     path: Path
     on_report: Callable[[Report], None]
     on_recovered: Callable[[Recovered], None]
     progress: Progress | None = None
+    on_durable: Callable[[Block], None] = lambda _: None
     _journal: AsyncJournal | None = field(init=False, default=None)
 
     async def recover(self) -> Chain:
@@ -58,6 +60,7 @@ class FileChain:
         if self._journal is None:
             raise StorageError("the journal is not open")
         await self._journal.commit([(block, body)])
+        self.on_durable(block)
 
     async def blocks(self, after: int) -> Sequence[Block]:
         """Return the next BLOCKS_PER_READ blocks above a height."""

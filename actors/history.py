@@ -1,9 +1,9 @@
 """The history as an actor: follows the journal, and answers what happened long ago.
 
-``HistoryWriter`` reads the journal after its own position, in bounded pieces in a worker thread. It
-is never handed blocks, so nothing queues up while it is behind: any message, or its own timer, only
-means *look again*. ``History`` is the other side: what routes and starting views call. It outlives
-the writer and its restarts.
+``HistoryWriter`` takes in what follows its own position, in bounded pieces in a worker thread: the
+newest blocks from memory where they are still there, others from the journal. Nothing queues up
+while it is behind: any message, or its own timer, only means *look again*. ``History`` is the other
+side: what routes and starting views call. It outlives the writer and its restarts.
 
 A history that is missing, damaged or from another journal is made anew from the first block. While
 that goes on, readers who insist on a height wait.
@@ -19,9 +19,11 @@ from typing import Any, Final, TypeVar
 import trio
 from attrs import define, field, frozen
 
+from actors.errors import UnavailableError
 from actors.history_queries import HistoryReader
 from actors.history_store import HistoryStore, discard
 from actors.journal_reader import JournalReader
+from actors.recent import RecentBlocks
 from actors.source import At
 from actors.storage import BrokenJournalError, DataDirectory
 from model.blocks import Block
@@ -29,7 +31,7 @@ from model.ids import Address
 from model.state import MarketState
 from model.views.account import AccountSeeds
 from model.views.market import MarketView
-from supervision import Actor
+from supervision import Actor, Delivery
 from supervision import Address as ActorAddress
 
 COMMANDS_PER_STEP: Final = 2_000
@@ -68,7 +70,25 @@ class History:
         self._idle: list[tuple[int, HistoryReader]] = []
         self._edition = 0
         self._moved = trio.Event()
+        self._recent = RecentBlocks()
+        self._wanted = 0
         self.height = 0
+
+    def note_durable(self, block: Block) -> None:
+        """Take a block that was just made durable, so that the writer need not read it back."""
+        self._recent.add(block)
+        if self._recent.events >= COMMANDS_PER_STEP:
+            self._writer.tell(Follow())
+
+    def take_recent(self, after: int) -> list[Block]:
+        """Hand the writer the blocks after a height that are still in memory."""
+        return self._recent.take(after, COMMANDS_PER_STEP)
+
+    def may_be_behind(self, height: int) -> bool:
+        """Tell whether there may be blocks above a height in the journal."""
+        newest = self._recent.newest
+        # A block whose commit seemed to fail may have become durable all the same: readers know.
+        return newest == 0 or newest != height or self._wanted > height
 
     async def read(
         self, query: Callable[[HistoryReader], ResultT], *, seen_height: int = 1
@@ -76,6 +96,9 @@ class History:
         """Return the result of a query in a worker thread, once ``seen_height`` is reached.
 
         Give the height that the asker was told of, so that it finds what it knows already.
+
+        Raises:
+            UnavailableError: as ``wait_height``.
         """
         await self.wait_height(seen_height)
         edition = self._edition
@@ -84,9 +107,17 @@ class History:
         )
 
     async def wait_height(self, height: int) -> None:
-        """Wait until everything up to a height is in the history."""
+        """Wait until everything up to a height is in the history.
+
+        How long that may take is for the caller to say; while a history is made anew it is long.
+
+        Raises:
+            UnavailableError: nobody writes the history any more.
+        """
+        self._wanted = max(self._wanted, height)
         while self.height < height:
-            self._writer.tell(Follow())
+            if self._writer.tell(Follow()) is Delivery.STOPPED:
+                raise UnavailableError("the history has stopped")
             await self._moved.wait()
 
     async def open_market(self, at: At[MarketState]) -> MarketView:
@@ -176,9 +207,13 @@ class HistoryWriter(Actor):
         self.history.close()
 
     async def _catch_up(self, store: HistoryStore, commands: int) -> None:
-        directory = DataDirectory(self.path)
-        while await trio.to_thread.run_sync(step, directory, store, commands):
-            self.history.moved_to(store.height)
+        directory, history = DataDirectory(self.path), self.history
+        while history.may_be_behind(store.height):
+            if blocks := history.take_recent(store.height):
+                await trio.to_thread.run_sync(store.apply, blocks)
+            elif not await trio.to_thread.run_sync(step, directory, store, commands):
+                return
+            history.moved_to(store.height)
 
     def _look_again_soon(self) -> None:
         self.context.set_timer("follow", FOLLOW_SECONDS, Follow())

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import trio
 
+from actors.errors import UnavailableError
 from actors.history import History, HistoryWriter, open_store, step
 from actors.history_queries import HistoryReader
 from actors.history_store import WAL_BYTES_MAX, HistoryStore
 from actors.journal import Journal
-from actors.many_rows import delete_keys, insert_rows
 from actors.storage import DataDirectory
 from model.blocks import Block
 from model.events import Traded
@@ -228,22 +228,6 @@ def test_numbers_of_any_size_can_be_asked_for(reader: HistoryReader) -> None:
     assert reader.order(TRADERS[0], 10**30) is None  # type: ignore[arg-type]
 
 
-def test_rows_of_every_count_are_written(tmp_path: Path) -> None:
-    """Any number of rows goes in and out, whatever statements they are divided among."""
-    table = "numbers (number)"
-    with closing(sqlite3.connect(tmp_path / "rows.sqlite")) as connection:
-        connection.execute("CREATE TABLE numbers (number INTEGER PRIMARY KEY, times INTEGER)")
-        for count in (0, 1, 7, 8, 9, 63, 64, 65, 200):
-            insert_rows(connection, table, [(number,) for number in range(count)])
-            kept = [number for (number,) in connection.execute("SELECT number FROM numbers")]
-            delete_keys(connection, "numbers", "number", range(1, count))
-            (left,) = connection.execute("SELECT count(*) FROM numbers").fetchone()
-            connection.execute("DELETE FROM numbers")
-
-            assert kept == list(range(count))
-            assert left == min(count, 1)
-
-
 def test_stopping_anywhere_changes_nothing(tmp_path: Path) -> None:
     """A history built in many runs equals one built at once."""
     blocks = fill(tmp_path, 40)
@@ -371,6 +355,59 @@ async def test_readers_outlive_a_crash_of_the_writer(
     assert faults == []
     assert node.generation == 2
     assert trades == Told([block for block, _ in sealed]).trades[::-1]
+
+
+async def test_the_writer_takes_blocks_from_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was noted as durable is not read back; a gap, or a reader who knows better, is."""
+    sealed = list(run(Exchange(), 30, seed=4))
+    blocks = [block for block, _ in sealed]
+    registry = Registry()
+    history = History(tmp_path, registry.address("history"))
+    starts: list[int] = []
+
+    def seen_step(directory: DataDirectory, store: HistoryStore, commands: int) -> bool:
+        starts.append(store.height)
+        return step(directory, store, commands)
+
+    spec = SupervisorSpec(
+        [
+            ChildSpec(
+                "history",
+                lambda: HistoryWriter(tmp_path, history),
+                mailbox=MailboxSpec(1, OnFull.DROP_OLDEST),
+            )
+        ]
+    )
+    with Journal.open(tmp_path) as journal:
+        journal.append(sealed[:10])
+        async with open_system(spec, registry=registry):
+            monkeypatch.setattr("actors.history.step", seen_step)
+            journal.append(sealed[10:])
+            for block in [*blocks[10:20], *blocks[21:29]]:
+                history.note_durable(block)
+            await history.wait_height(29)
+            from_journal = list(starts)
+            await history.wait_height(30)
+            trades = await history.read(lambda reader: reader.recent_trades(ASSET, 1000))
+
+    assert from_journal[:1] == [10]
+    assert starts[-1] in (29, 30)
+    assert trades == Told(blocks).trades[::-1]
+
+
+async def test_nobody_waits_for_a_writer_that_is_gone(tmp_path: Path) -> None:
+    """Who insists on a height that will never come is told so."""
+    registry = Registry()
+    history = History(tmp_path, registry.address("history"))
+    Journal.open(tmp_path).close()
+    spec = SupervisorSpec([ChildSpec("history", lambda: HistoryWriter(tmp_path, history))])
+    async with open_system(spec, registry=registry):
+        pass
+
+    with pytest.raises(UnavailableError):
+        await history.wait_height(1)
 
 
 def test_seeds_begin_a_view(reader: HistoryReader, kept: tuple[Path, list[Block]]) -> None:
