@@ -190,8 +190,6 @@ class Account(Actor):
     def _publish(self) -> None:
         with Cork() as cork:
             has_fills = self._publish_news(cork)
-            if not self.channels.of(self.account):
-                return
             if self._state.is_due(trio.current_time()) or has_fills:
                 self._publish_state(cork, _MOVES_WITH_MARKS)
         self._set_timer()
@@ -245,9 +243,12 @@ class Account(Actor):
                     cork.publish(channels.of(channel), frame)
 
     def _set_timer(self) -> None:
+        """Come back for what moves with marks; without anybody to show it to, do not stay for it."""
         channels = self.channels.of(self.account)
         if any(channels.of_kind(kind) for kind in _MOVES_WITH_MARKS):
             self.context.set_timer("publish", STATE_SECONDS, None)
+        else:
+            self.context.cancel_timer("publish")
 
     # -- subscribers
 

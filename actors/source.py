@@ -130,7 +130,7 @@ class Source(Protocol):
         """
         ...
 
-    def submit_nowait(self, command: ClientCommand, then: Callable[[Reply], None]) -> None:
+    def submit_nowait(self, command: Command, then: Callable[[Reply], None]) -> None:
         """Submit without waiting; ``then`` gets the reply. Raises as ``submit``, if at once."""
         ...
 
@@ -165,7 +165,7 @@ class EmbeddedSource:
         receipt: Receipt = await self._sequencer.ask(Submit(command))
         return receipt
 
-    def submit_nowait(self, command: ClientCommand, then: Callable[[Reply], None]) -> None:
+    def submit_nowait(self, command: Command, then: Callable[[Reply], None]) -> None:
         """Submit without waiting; ``then`` gets the reply."""
         self._sequencer.ask_nowait(Submit(command), then)
 
