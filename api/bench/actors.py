@@ -39,6 +39,7 @@ from supervision import (
     MailboxSpec,
     Pool,
     PoolSpec,
+    State,
     SupervisorSpec,
     open_system,
 )
@@ -103,16 +104,14 @@ async def _tell_rows(messages: int, rounds: int) -> list[Row]:
             for _ in range(messages // BURST):
                 for number in range(BURST):
                     send.send_nowait(number)
-                while send.statistics().current_buffer_used:
-                    await trio.lowlevel.checkpoint()
+                await _yield_until(lambda: not send.statistics().current_buffer_used)
 
         async def told() -> None:
             tell = address.tell
             for _ in range(messages // BURST):
                 for number in range(BURST):
                     tell(number)
-                while address.depth:
-                    await trio.lowlevel.checkpoint()
+                await _yield_until(lambda: not address.depth)
 
         baseline, rates = await _in_turns(rounds, messages, bare, told)
         nursery.cancel_scope.cancel()
@@ -230,8 +229,7 @@ async def _populate(pool: Pool[int], count: int) -> list[Address]:
     addresses = [pool.address(key) for key in range(count)]
     for address in addresses:
         address.tell(0)
-    while any(address.state.value != "running" or address.depth for address in addresses):
-        await trio.lowlevel.checkpoint()
+    await _yield_until(lambda: all(a.state is State.RUNNING and not a.depth for a in addresses))
     await wait_all_tasks_blocked()
     return addresses
 
@@ -265,15 +263,13 @@ async def _crowd(count: int, messages: int, rounds: int) -> tuple[float, Rates, 
             for _ in range(turns):
                 for server in servers:
                     server.tell(0)
-                while servers[-1].inbox or servers[0].inbox:
-                    await trio.lowlevel.checkpoint()
+                await _yield_until(lambda: not (servers[-1].inbox or servers[0].inbox))
 
         async def told() -> None:
             for _ in range(turns):
                 for address in addresses:
                     address.tell(0)
-                while addresses[-1].depth or addresses[0].depth:
-                    await trio.lowlevel.checkpoint()
+                await _yield_until(lambda: not (addresses[-1].depth or addresses[0].depth))
 
         baseline, rates = await _in_turns(rounds, turns * count, bare, told)
         nursery.cancel_scope.cancel()
@@ -315,6 +311,12 @@ async def _in_turns(rounds: int, count: int, *ways: Way) -> list[Rates]:
     finally:
         gc.unfreeze()
     return rates
+
+
+async def _yield_until(done: Callable[[], bool]) -> None:
+    """Let the receivers run; there is nothing else to wait for."""
+    while not done():  # noqa: ASYNC110
+        await trio.lowlevel.checkpoint()
 
 
 def _timed(function: Callable[[], None]) -> float:

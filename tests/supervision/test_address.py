@@ -382,6 +382,6 @@ async def test_ask_without_waiting_is_answered_by_a_call(autojump_clock: MockClo
 async def test_deadline_is_that_of_all_scopes_of_the_caller(autojump_clock: MockClock) -> None:
     """The nearest deadline around the ask counts; without any there is none."""
     async with open_system(tree("a")) as system:
-        with trio.move_on_at(50), trio.move_on_at(70):
+        with trio.move_on_after(50), trio.move_on_after(70):
             assert await system.address("a").ask("deadline") == 50
         assert await system.address("a").ask("deadline") == float("inf")
