@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Final
 
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 
 from actors.errors import StorageError
 from actors.journal import AsyncJournal
 from actors.journal_reader import JournalReader
 from actors.recovery import Progress, Recovered, recover
-from actors.sequencer import Chain
+from actors.sequencer import Chain, ChainStore
 from actors.snapshots import Snapshot, Snapshots
 from actors.storage import DataDirectory, Report
 from model.blocks import Block
@@ -30,14 +30,12 @@ class FileChain:
         on_report: is told what was found damaged and mended.
         on_recovered: is told where a recovery started and ended.
         progress: is told, in a worker thread, how far a recovery is.
-        on_durable: is told of each block as soon as it is on the disk.
     """
 
     path: Path
     on_report: Callable[[Report], None]
     on_recovered: Callable[[Recovered], None]
     progress: Progress | None = None
-    on_durable: Callable[[Block], None] = lambda _: None
     _journal: AsyncJournal | None = field(init=False, default=None)
 
     async def recover(self) -> Chain:
@@ -60,7 +58,6 @@ class FileChain:
         if self._journal is None:
             raise StorageError("the journal is not open")
         await self._journal.commit([(block, body)])
-        self.on_durable(block)
 
     async def blocks(self, after: int) -> Sequence[Block]:
         """Return the next BLOCKS_PER_READ blocks above a height."""
@@ -85,3 +82,37 @@ class FileChain:
         journal, self._journal = self._journal, None
         if journal is not None:
             await journal.aclose()
+
+
+@frozen(eq=False)
+class NotedChain:
+    """A ``ChainStore`` that tells of each block as soon as it is durable; otherwise another one.
+
+    Args:
+        store: the other one.
+        on_durable: is told, before anybody else hears of the block.
+    """
+
+    store: ChainStore
+    on_durable: Callable[[Block], None]
+
+    async def recover(self) -> Chain:
+        """Rebuild the state."""
+        return await self.store.recover()
+
+    async def commit(self, block: Block, body: bytes) -> None:
+        """Make a block durable, and tell of it."""
+        await self.store.commit(block, body)
+        self.on_durable(block)
+
+    async def blocks(self, after: int) -> Sequence[Block]:
+        """Return the next blocks above a height."""
+        return await self.store.blocks(after)
+
+    async def save(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot."""
+        await self.store.save(snapshot)
+
+    async def aclose(self) -> None:
+        """Let go of everything."""
+        await self.store.aclose()

@@ -202,9 +202,9 @@ class HistoryWriter(Actor):
 
     async def on_stop(self, exit: Any) -> None:
         """Let go of the files."""
-        if self._store is not None:
-            self._store.close()
         self.history.close()
+        if self._store is not None:  # the last to close a file moves the log into it
+            self._store.close()
 
     async def _catch_up(self, store: HistoryStore, commands: int) -> None:
         directory, history = DataDirectory(self.path), self.history

@@ -22,7 +22,7 @@ import trio
 from attrs import define, field, frozen
 
 from actors.account import Account
-from actors.chain import FileChain
+from actors.chain import FileChain, NotedChain
 from actors.connections import CHECK_SECONDS, Connections
 from actors.errors import StorageError
 from actors.history import History, HistoryWriter
@@ -257,7 +257,7 @@ def _tree(program: Program, *, serve: bool) -> SupervisorSpec:
 
 def _source(program: Program) -> ChildSpec:
     settings, registry, ground = program.settings, program.registry, program.ground
-    store = ground.chain(settings.data)
+    store = NotedChain(ground.chain(settings.data), program.gateway.history.note_durable)
     sequencer = ChildSpec(
         "sequencer",
         lambda: Sequencer(
