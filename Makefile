@@ -73,7 +73,7 @@ soak: $(VENV)/.ready-to-test  ## the tests that take too long for every change
 bench: $(VENV)/.ready-to-run  ## print the table of docs/benchmarks.md for this machine
 	$(BIN)/zaraba bench $(ARGS)
 
-docs: $(VENV)/.ready-to-test  ## check that every link in README and docs leads somewhere
+docs: $(VENV)/.ready-to-test  ## check README and docs against the program
 	$(BIN)/pytest -q tests/architecture/test_docs.py
 
 clean:  ## remove environment, builds and caches (never the data)

@@ -15,7 +15,7 @@ next message.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, ClassVar, Final, Protocol
 
 import trio
@@ -136,7 +136,7 @@ class Account(Actor):
         self._height = at.height
         self._time_ms = at.time_ms
         self._greet_all()
-        self._note_shown(self.view.orders)
+        self._note_shown()
         self._set_timer()
 
     async def on_stop(self, exit: Exit) -> None:
@@ -200,7 +200,7 @@ class Account(Actor):
         fills, self._fills = self._fills, []
         ledger, self._ledger = self._ledger, []
         frames, view, channels = self.frames, self.view, self.channels.of(self.account)
-        self._note_shown(orders)
+        self._note_shown()
         self._publish_events(cork, orders, fills)
         for channel in _FILLS if fills else ():
             if subscribers := channels.of(channel):
@@ -224,15 +224,13 @@ class Account(Actor):
             for frame in self.frames.user_events(fills, orders):
                 cork.publish(subscribers, frame)
 
-    def _note_shown(self, orders: Iterable[OrderRecord]) -> None:
+    def _note_shown(self) -> None:
         channels = self.channels.of(self.account)
         shown = channels.shown
         if shown is not None and shown.height == self._height:
             return
-        newest = [order for order in orders if order.status_ms == self._time_ms]
-        if shown is not None and shown.time_ms == self._time_ms:
-            newest = [*shown.orders, *newest]
-        channels.shown = Shown(self._height, self._time_ms, tuple(newest))
+        count = sum(order.status_ms == self._time_ms for order in self.view.orders)
+        channels.shown = Shown(self._height, self._time_ms, count)
 
     def _publish_state(self, cork: Cork, kinds: Sequence[str]) -> None:
         channels = self.channels.of(self.account)
@@ -243,7 +241,7 @@ class Account(Actor):
                     cork.publish(channels.of(channel), frame)
 
     def _set_timer(self) -> None:
-        """Come back for what moves with marks; without anybody to show it to, do not stay for it."""
+        """Come back for what moves with marks, if there is anybody to show it to."""
         channels = self.channels.of(self.account)
         if any(channels.of_kind(kind) for kind in _MOVES_WITH_MARKS):
             self.context.set_timer("publish", STATE_SECONDS, None)
@@ -271,9 +269,11 @@ class Account(Actor):
     def _show_missed(self, channels: Channels, shown: Shown) -> None:
         """Publish what the streams without snapshot missed; end them if that is not known."""
         orders, fills = self.view.orders, self.view.fills
-        missed_orders = [order for order in orders if not shown.has_order(order)]
+        same_time = [order for order in orders if order.status_ms == shown.time_ms]
+        later = [order for order in orders if order.status_ms > shown.time_ms]
+        missed_orders = same_time[shown.orders :] + later
         missed_fills = [fill for fill in fills if fill.height > shown.height]
-        if len(missed_orders) == orders.maxlen or len(missed_fills) == fills.maxlen:
+        if len(same_time + later) == orders.maxlen or len(missed_fills) == fills.maxlen:
             channels.end_all(Ended.CRASHED, (_ORDER_UPDATES.kind, _USER_EVENTS.kind))
             return
         with Cork() as cork:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from attrs import frozen
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -24,7 +25,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from opentelemetry.trace import Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
 
 from actors.sequencer import SequencerHooks
 from model.commands import Command
@@ -108,13 +111,13 @@ class Telemetry(SequencerHooks):
         )
         self._requests = Counter(
             "zaraba_requests",
-            "HTTP requests and WebSocket posts, by route and status.",
+            "HTTP requests, by route and status.",
             ["route", "status"],
             registry=self.registry,
         )
         self._request_seconds = Histogram(
             "zaraba_request_seconds",
-            "Time from a request's last byte to its answer's first, by route.",
+            "Time from a request's head to its answer's first byte, by route.",
             ["route"],
             buckets=SECONDS,
             registry=self.registry,
@@ -139,7 +142,7 @@ class Telemetry(SequencerHooks):
             registry=self.registry,
         )
         self._restarts = Counter(
-            "zaraba_actor_failures",
+            "zaraba_actor_events",
             "Supervisor reports, by kind of actor and event.",
             ["actor", "event"],
             registry=self.registry,
@@ -208,6 +211,14 @@ class Telemetry(SequencerHooks):
         """Show a number that is read when it is asked for."""
         Gauge(name, text, registry=self.registry).set_function(read)
 
+    def watch_total(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """Show a running total, read when asked for; ``_total`` is added to its name."""
+        self.registry.register(_Total(name, text, read))
+
+    def faucet_opened(self, credits_max: int) -> None:
+        """The faucet will serve so many newcomers."""
+        self._faucet_max.set(credits_max)
+
     # -- what operators read
 
     def exposition(self) -> bytes:
@@ -228,6 +239,19 @@ class Telemetry(SequencerHooks):
         """Write what is left of the traces."""
         if self._provider is not None:
             self._provider.shutdown()
+
+
+@frozen
+class _Total(Collector):
+    """A counter that somebody else keeps."""
+
+    name: str
+    text: str
+    read: Callable[[], float]
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Read it now."""
+        yield CounterMetricFamily(self.name, self.text, self.read())
 
 
 class _FileExporter(SpanExporter):

@@ -15,6 +15,7 @@ from api.settings import (
     DEFAULT_BIND,
     DEFAULT_DATA,
     DEFAULT_FAUCET_USD,
+    DEMO_SEED,
     FAUCET_CREDITS_MAX,
     Settings,
     SettingsError,
@@ -90,7 +91,7 @@ def _add_serve(commands: Commands) -> None:
     serve.add_argument(
         "--faucet",
         metavar="USD",
-        help="credit every new address with this at its first valid action"
+        help="credit every new address with this before its first well-signed action"
         f" (with --demo {DEFAULT_FAUCET_USD}; 0 turns it off)",
     )
     serve.add_argument(
@@ -113,7 +114,7 @@ def _add_serve(commands: Commands) -> None:
         help="append spans of actions that carry a sampled traceparent",
     )
     serve.add_argument(
-        "--seed", type=int, default=20_000, help="of the demo's prices and bots (%(default)s)"
+        "--seed", type=int, default=DEMO_SEED, help="of the demo's prices and bots (%(default)s)"
     )
     serve.add_argument("-v", "--verbose", action="store_true", help="log more")
     serve.set_defaults(command=_serve)

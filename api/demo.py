@@ -20,14 +20,13 @@ from actors.bots import Bot, BotError, Fund, Identity, Maker, Signer, Taker, Tra
 from actors.oracle import Oracle, OracleMarket, PriceReader, Submit
 from api.config import ExchangeConfig
 from api.eip712 import keccak256
+from api.settings import DEMO_SEED
 from api.signing import Chain, SigningKey, sign_l1_action
 from model.ids import AssetId
 from model.instruments import Instrument
 from model.units import parse_decimal
 from supervision import ChildSpec, MailboxSpec, Restart, SupervisorSpec
 
-DEMO_SEED: Final = 20_000
-"""Seed of the demo that everybody sees."""
 TAKERS: Final = 4
 BOT_MAILBOX_MESSAGES_MAX: Final = 4
 """A bot only talks to itself, by one timer."""

@@ -222,6 +222,8 @@ def _assemble(
         wires=Wires(directory, board),
     )
     _watch_gauges(gateway)
+    if settings.faucet_usd:
+        telemetry.faucet_opened(settings.faucet_credits_max)
     info = Info(gateway)
     entry = OrderEntry(gateway, Chain.TESTNET)
     return Program(settings, config, registry, ground, gateway, entry, info)
@@ -502,7 +504,7 @@ def _progress(done: int, total: int) -> None:
 
 
 def _watch_gauges(gateway: Gateway) -> None:
-    watch = gateway.telemetry.watch
+    watch, total = gateway.telemetry.watch, gateway.telemetry.watch_total
     counts = gateway.counts
     watch("zaraba_connections", "WebSocket connections.", lambda: len(gateway.connections))
     for name, text in (
@@ -513,5 +515,7 @@ def _watch_gauges(gateway: Gateway) -> None:
         ("overflowed", "Subscriptions ended because too much waited."),
         ("flooded", "Connections closed because too much waited."),
         ("stalled", "Connections ended because nothing moved."),
+        ("direct", "Connections served on the server's own socket."),
+        ("fallback", "Connections served through the framework."),
     ):
-        watch(f"zaraba_fanout_{name}", text, partial(getattr, counts, name))
+        total(f"zaraba_fanout_{name}", text, partial(getattr, counts, name))

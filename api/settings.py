@@ -20,6 +20,8 @@ FAUCET_CREDITS_MAX: Final = 1_000
 somewhere.
 """
 USD_DECIMALS: Final = 6
+DEMO_SEED: Final = 20_000
+"""Seed of the demo that everybody sees."""
 
 
 class SettingsError(ValueError):
@@ -50,7 +52,7 @@ class Settings:
     faucet_credits_max: int = field(default=FAUCET_CREDITS_MAX, validator=validators.ge(0))
     config: Path | None = None
     traces: Path | None = None
-    seed: int = 1
+    seed: int = DEMO_SEED
 
     @property
     def bind(self) -> str:
@@ -59,13 +61,13 @@ class Settings:
 
 
 def read_bind(text: str) -> tuple[str, int]:
-    """Read ``HOST:PORT``, ``:PORT`` or ``HOST``.
+    """Read ``HOST:PORT``, ``[IPv6]:PORT``, ``HOST``, or ``:PORT`` for all interfaces.
 
     Raises:
         SettingsError: it is none of these.
     """
     host, colon, port = text.rpartition(":")
-    if not colon:
+    if not colon or (":" in host and not host.startswith("[")):  # no port: a name or a bare IPv6
         host, port = text, DEFAULT_BIND.rpartition(":")[2]
     if not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise SettingsError(f"not an address to listen on: {text!r} (expected HOST:PORT)")

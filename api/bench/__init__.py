@@ -1,0 +1,1 @@
+"""Benchmarks: what ``zaraba bench`` measures, each beside a baseline in the same run."""

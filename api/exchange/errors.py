@@ -20,7 +20,7 @@ class ExchangeRequestError(Exception):
 
 
 class MalformedBodyError(ExchangeRequestError):
-    """The body is not a signed request. ``status`` is 400, 413 or 422; ``text`` is the answer."""
+    """The request cannot be read, or not now: ``status`` is 400, 413, 415, 422 or 503."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(status, text)
