@@ -34,7 +34,9 @@ class System:
             specify(registry, child_path("", child.id), child)
         self._cell: Cell = registry.specify("", Kind.SUPERVISOR)
         self._root = SupervisorRun(self._cell, spec, self._root_finished)
+        self._started = trio.Event()
         self._stopped = trio.Event()
+        self.start_exit: Exit | None = None
         self.failure: Exception | None = None
 
     def address(self, path: str) -> Address:
@@ -109,19 +111,25 @@ class System:
         if exit is not None:
             self.failure = exit.cause
 
-    async def host(self, task_status: trio.TaskStatus[Exit | None]) -> None:
+    async def host(self) -> None:
         """Run the tree where no outside cancellation reaches it: it always stops in order."""
         with trio.CancelScope(shield=True):
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self.registry.services.timers.run)
                     async with trio.open_nursery() as tree:
-                        exit = await tree.start(self._root.run)
-                        task_status.started(exit)
+                        self.start_exit = await tree.start(self._root.run)
+                        self._started.set()
                     nursery.cancel_scope.cancel(reason="the tree has ended")
             finally:
-                close_subtree(self._cell)
+                self._started.set()
                 self._stopped.set()
+                close_subtree(self._cell)
+
+    async def wait_started(self) -> Exit | None:
+        """Wait until every child is ready; return how the tree ended if it did before that."""
+        await self._started.wait()
+        return self.start_exit
 
     async def stop_when_cancelled(self) -> None:
         """Turn a cancellation from outside into an ordered stop."""
@@ -165,19 +173,20 @@ async def open_system(
     error: Exception | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(system.stop_when_cancelled)
-        exit = await nursery.start(system.host)
-        if exit is None:
-            nursery.start_soon(_cancel_on_failure, system, nursery.cancel_scope)
-            try:
+        # Not `nursery.start`: a KeyboardInterrupt would wait in it for a tree that nobody stops.
+        nursery.start_soon(system.host)
+        try:
+            if await system.wait_started() is None:
+                nursery.start_soon(_cancel_on_failure, system, nursery.cancel_scope)
                 yield system
-            except Exception as raised:  # noqa: BLE001  # raised again below, unwrapped
-                error = raised
-            finally:
-                system.stop("the block ended")
+        except Exception as raised:  # noqa: BLE001  # raised again below, unwrapped
+            error = raised
+        finally:
+            system.stop("the block ended")
         with trio.CancelScope(shield=True):
             await system.wait_stopped()
         nursery.cancel_scope.cancel(reason="the tree has ended")
-    if exit is not None and system.failure is None:
+    if system.start_exit is not None and system.failure is None and error is None:
         raise InitFailed("the tree was stopped while it started")
     _raise_failures(error, system.failure)
 

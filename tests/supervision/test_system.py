@@ -1,5 +1,6 @@
 """The block around a tree: how it begins, how it ends, and what it raises."""
 
+import signal
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from supervision import (
     Actor,
     AskError,
     ChildSpec,
+    Exit,
     PoolSpec,
     Registry,
     State,
@@ -131,3 +133,32 @@ async def test_tree_shows_every_cell(autojump_clock: MockClock) -> None:
         assert nodes["a"].in_hand == ("str",)
         assert nodes["a"].last_failure == "ValueError: crash"
         assert nodes["s/b"].state is State.RUNNING
+
+
+@trio.lowlevel.enable_ki_protection
+def press_ctrl_c() -> None:
+    """Send the signal at a moment at which only the main task may raise it."""
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_interrupt_while_the_tree_starts() -> None:
+    """Ctrl-C during the start stops what had been started, and is raised."""
+    stopped = []
+
+    class Slow(Actor):
+        async def init(self) -> None:
+            press_ctrl_c()
+            await trio.sleep(1)
+
+        async def on_stop(self, exit: Exit) -> None:
+            stopped.append(self.context.path)
+
+    async def main() -> None:
+        with trio.fail_after(60):
+            async with open_system(SupervisorSpec([ChildSpec("a", Slow), ChildSpec("b", Slow)])):
+                raise AssertionError("must not be entered")
+
+    with pytest.RaisesGroup(KeyboardInterrupt, flatten_subgroups=True):
+        trio.run(main, clock=MockClock(autojump_threshold=0))
+
+    assert stopped == ["a"]
