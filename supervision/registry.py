@@ -77,7 +77,9 @@ class Registry:
     def specify(self, path: str, kind: Kind, mailbox: MailboxSpec | None = None) -> Cell:
         """Return the cell at ``path``, made if it is new. Only actors have an open mailbox."""
         cell = self._cells.get(path) or self._add(path)
-        self._promised.discard(path)
+        if path in self._promised:
+            self._promised.remove(path)
+            self._cells[path] = self._cells.pop(path)  # its place is where it is specified
         cell.kind = kind
         if mailbox is None:
             cell.mailbox.refuse()

@@ -10,6 +10,7 @@ from supervision import (
     Actor,
     ChildSpec,
     PoolSpec,
+    Registry,
     State,
     SupervisorSpec,
     Task,
@@ -66,6 +67,17 @@ async def test_survey_is_in_the_order_of_the_tree(autojump_clock: MockClock) -> 
     ]  # fmt: skip
     assert [row.status.path for row in below] == ["s/pool", "s/pool/x"]
     assert [row.status.path for row in one] == ["s/pool/x"]
+
+
+async def test_promised_cells_keep_their_place(autojump_clock: MockClock) -> None:
+    """Whose address was asked for early stands where it is specified, not where it was asked."""
+    registry = Registry()
+    registry.address("s/b")
+    registry.address("t")
+    async with open_system(tree(), registry=registry) as system:
+        paths = [row.status.path for row in await system.survey()]
+
+    assert paths == ["", "a", "s", "s/b", "s/pool", "t"]
 
 
 async def test_pool_lists_whom_somebody_should_look_at(autojump_clock: MockClock) -> None:
