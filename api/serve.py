@@ -24,6 +24,7 @@ from actors.storage import DataDirectoryInUseError
 from api.config import ConfigError
 from api.program import Program, open_program
 from api.settings import USD_DECIMALS, Settings
+from api.task_dump import dump_on_signal
 from model.units import format_decimal
 from supervision import InitFailed
 
@@ -93,6 +94,7 @@ def run(settings: Settings) -> int:
 
 async def _serve(settings: Settings, deadline: OuterDeadline) -> None:
     """Run a gateway until a signal comes; one that comes during the start ends the start."""
+    dump_on_signal()
     work = trio.CancelScope()
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
