@@ -1,4 +1,4 @@
-"""The command line: ``zaraba serve``, ``watch``, ``fund``, ``oracle``, ``verify`` and ``bench``."""
+"""The command line: ``zaraba serve``, and what is done to and about the exchange it runs."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ EPILOG: Final = """\
 examples:
   zaraba serve --demo                      a living exchange on http://127.0.0.1:8000
   zaraba watch BTC                         its order book and trades in this terminal
+  zaraba tree --watch                      every part of the running exchange, and how busy it is
   zaraba serve --faucet 10000 --data lab   a quiet exchange that credits newcomers
   zaraba fund 0xYourAddress 50000 --data lab
   zaraba oracle BTC 39000 --data lab       rehearse a crash
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_serve(commands)
     _add_watch(commands)
+    _add_tree(commands)
     _add_operator(commands)
     _add_verify(commands)
     _add_bench(commands)
@@ -162,6 +164,58 @@ def _watch(options: argparse.Namespace) -> int:
     from api.watch import run_watch
 
     return run_watch(options.coin, url=options.url, levels=options.levels, plain=options.plain)
+
+
+def _add_tree(commands: Commands) -> None:
+    tree = commands.add_parser(
+        "tree",
+        help="show the living tree of actors, or act on one of them",
+        description="Show every part of a running exchange: its state, restarts, waiting messages"
+        " and how busy it is; of many alike, the ones that somebody should look at.",
+    )
+    tree.add_argument(
+        "path", nargs="?", default="", metavar="PATH", help="show this part only, e.g. markets/BTC"
+    )
+    _add_data(tree)
+    what = tree.add_mutually_exclusive_group()
+    what.add_argument("--watch", action="store_true", help="keep the tree moving")
+    what.add_argument("--restart", action="store_true", help="stop PATH and start it anew")
+    what.add_argument(
+        "--trace",
+        nargs="?",
+        type=int,
+        const=20,
+        metavar="N",
+        help="print the next N messages of PATH (%(const)s)",
+    )
+    what.add_argument("--state", action="store_true", help="print what PATH holds")
+    tree.add_argument("--json", action="store_true", help="print JSON")
+    tree.add_argument("--top", type=int, metavar="N", help="children of each pool to list (10)")
+    tree.add_argument(
+        "--seconds",
+        type=float,
+        metavar="S",
+        help="how long to look at how busy everything is (0.25), or to trace (10)",
+    )
+    tree.set_defaults(command=_tree)
+
+
+def _tree(options: argparse.Namespace) -> int:
+    from api.tree import TreeOptions, run_tree
+
+    return run_tree(
+        TreeOptions(
+            data=options.data,
+            path=options.path,
+            top=options.top,
+            seconds=options.seconds,
+            is_json=options.json,
+            is_watching=options.watch,
+            is_restarting=options.restart,
+            is_state=options.state,
+            trace_messages=options.trace,
+        )
+    )
 
 
 def _add_operator(commands: Commands) -> None:

@@ -14,6 +14,7 @@ from actors.router import BlockPart
 from actors.source import Receipt
 from api.admin import AdminError, Handler
 from api.settings import read_usd
+from api.tree_admin import TreeOperator
 from model.commands import MoveOracle, OraclePrice
 from model.events import CommandRefused, OracleMoved
 from model.ids import Address
@@ -66,6 +67,7 @@ def operator_handlers(program: Program) -> dict[str, Handler]:
         }
 
     handlers: dict[str, Handler] = {"fund": fund, "oracle": oracle, "status": status}
+    handlers |= TreeOperator(program).handlers()
     if os.environ.get(TEST_HOOKS):
         handlers["crash"] = _crash_handler(program)
     return handlers
