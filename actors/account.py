@@ -16,6 +16,7 @@ next message.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import takewhile
 from typing import Any, ClassVar, Final, Protocol
 
 import trio
@@ -229,8 +230,11 @@ class Account(Actor):
         shown = channels.shown
         if shown is not None and shown.height == self._height:
             return
-        count = sum(order.status_ms == self._time_ms for order in self.view.orders)
-        channels.shown = Shown(self._height, self._time_ms, count)
+        newest = takewhile(self._is_of_now, reversed(self.view.orders))
+        channels.shown = Shown(self._height, self._time_ms, sum(1 for _ in newest))
+
+    def _is_of_now(self, order: OrderRecord) -> bool:
+        return order.status_ms == self._time_ms
 
     def _publish_state(self, cork: Cork, kinds: Sequence[str]) -> None:
         channels = self.channels.of(self.account)

@@ -19,7 +19,6 @@ from typing import ClassVar, Final, Generic, TypeVar
 from attrs import define, field, frozen
 
 from actors.subscription import Ended, Policy, Subscription
-from model.views.records import OrderRecord
 from supervision import InHand
 
 KeyT = TypeVar("KeyT", bound=Hashable)
@@ -70,19 +69,13 @@ class Subscribe:
 class Shown:
     """Up to where all subscribers were shown everything.
 
-    ``orders`` are the changes of orders shown for ``time_ms``: they know their time but not their
-    height, and several blocks may share a millisecond.
+    ``orders`` counts the changes of orders shown for ``time_ms``: they know their time but not
+    their height, and several blocks may share a millisecond.
     """
 
     height: int
     time_ms: int
-    orders: tuple[OrderRecord, ...] = ()
-
-    def has_order(self, record: OrderRecord) -> bool:
-        """Tell whether a change of an order was shown."""
-        if record.status_ms == self.time_ms:
-            return record in self.orders
-        return record.status_ms < self.time_ms
+    orders: int = 0
 
 
 @define(eq=False)

@@ -169,6 +169,11 @@ class MemoryChain:
                 exchange.apply(entry.command)
         return exchange
 
+    def trade_ids(self, asset: AssetId) -> list[int]:
+        """Return the ids of all trades of a market."""
+        events = [e for block in self.kept for entry in block.entries for e in entry.events]
+        return [e.trade_id for e in events if isinstance(e, Traded) and e.asset == asset]
+
     def commands(self) -> list[Command]:
         return [entry.command for block in self.kept for entry in block.entries]
 

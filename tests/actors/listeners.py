@@ -1,6 +1,6 @@
 """Subscribers of a floor: what each was sent, decoded."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -66,13 +66,15 @@ def listen_to_account(floor: Floor, channel: Channel, account: Address) -> Liste
     return listener
 
 
-def crash_next(floor: Floor, path: str, method: str = "handle_batch") -> Callable[[], object]:
+def crash_next(
+    floor: Floor, path: str, method: str = "handle_batch"
+) -> Callable[[], Awaitable[object]]:
     """Return what makes the actor at a path fall over its next batch."""
 
     async def fall(*_: object) -> None:
         raise ZeroDivisionError("on purpose")
 
-    def arm() -> object:
+    def arm() -> Awaitable[object]:
         return floor.system.probe(path, lambda actor: setattr(actor, method, fall))
 
     return arm

@@ -26,13 +26,7 @@ async def trade(floor: Floor, nonce: int, *, asset: int = 0) -> None:
 
 
 def trade_ids(floor: Floor, asset: int = 0) -> list[int]:
-    return [
-        event.trade_id
-        for block in floor.chain.kept
-        for entry in block.entries
-        for event in entry.events
-        if type(event).__name__ == "Traded" and event.asset == asset  # type: ignore[union-attr]
-    ]
+    return floor.chain.trade_ids(BTC.asset if asset == 0 else ETH.asset)
 
 
 async def listen(floor: Floor, channel: Channel, asset: int = 0) -> Listener:
