@@ -13,28 +13,27 @@ Open = Callable[..., Wallet]
 
 
 @pytest.mark.parametrize(
-    ("size", "price", "text"),
+    ("order", "text"),
     [
-        pytest.param(0.5, 1990.01, "Price must be divisible by tick size.", id="six figures"),
-        pytest.param(0.5, 0.001, "Price must be divisible by tick size.", id="decimals"),
-        pytest.param(0.001, 1990, "Order must have minimum value of $10.", id="tiny"),
-        pytest.param(0.00001, 1990, "Order has invalid size.", id="below a lot"),
+        pytest.param((0.5, 1990.01), "Price must be divisible by tick size.", id="six figures"),
+        pytest.param((0.5, 0.001), "Price must be divisible by tick size.", id="decimals"),
+        pytest.param((0.001, 1990), "Order must have minimum value of $10.", id="tiny"),
+        pytest.param((0.00001, 1990), "Order has invalid size.", id="below a lot"),
         pytest.param(
-            0.5,
-            100,
+            (0.5, 100),
             "Order price cannot be more than 80% away from the reference price",
             id="far away",
         ),
-        pytest.param(200, 1990, "Insufficient margin to place order.", id="too large"),
+        pytest.param((200, 1990), "Insufficient margin to place order.", id="too large"),
     ],
 )
 def test_an_order_that_is_refused(
-    open_wallet: Open, coin: str, asset: int, size: float, price: float, text: str
+    open_wallet: Open, coin: str, asset: int, order: tuple[float, float], text: str
 ) -> None:
     """The text is the one that clients look for, with the asset after its full stop."""
     wallet = open_wallet()
 
-    status = wallet.place(coin, size, price)
+    status = wallet.place(coin, *order)
 
     assert status["error"] == f"{text} asset={asset}"
     assert wallet.open_oids() == []
@@ -72,8 +71,6 @@ def test_post_only_that_would_trade(open_wallet: Open, coin: str, asset: int) ->
     status = wallet.place(coin, 0.5, 2010, ALO)
 
     assert status["error"] == (
-        f"Post only order would have immediately matched, bbo was 1990@2010. asset={asset}"
-    ) or status["error"] == (
         f"Post only order would have immediately matched, bbo was 1990.0@2010.0. asset={asset}"
     )
 
@@ -147,7 +144,7 @@ def test_a_transfer_of_nothing(open_wallet: Open) -> None:
 
 
 def test_a_cloid_that_is_in_use(open_wallet: Open, coin: str) -> None:
-    """Two open orders of an account never have the same client order id; later ones may reuse it."""
+    """Open orders of an account differ in their client ids; later ones may reuse them."""
     from hyperliquid.utils.types import Cloid
 
     wallet = open_wallet()

@@ -134,7 +134,7 @@ def test_order_updates(open_wallet: Open, coin: str) -> None:
 
 
 def settle(wallet: Wallet, frames: Frames, coin: str) -> None:
-    """Wait until a subscription without a snapshot is in force: its acknowledgement is not shown."""
+    """Wait until a subscription without a snapshot is in force: the client hides its answer."""
     for attempt in range(50):
         oid = wallet.rest(coin, 0.5, 1000 + attempt)
         wallet.exchange.cancel(coin, oid)

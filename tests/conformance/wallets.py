@@ -1,7 +1,7 @@
-"""Users of the published ``hyperliquid-python-sdk``, exactly as its documentation tells them to be.
+"""Users of the published ``hyperliquid-python-sdk``, as its documentation tells them to be.
 
-Nothing of the SDK is changed or patched here: its ``Info`` and ``Exchange`` are given the address of
-the exchange and that is all.
+Nothing of the SDK is changed or patched here: its ``Info`` and ``Exchange`` are given the address
+of the exchange and that is all.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ ALO: Final[Any] = {"limit": {"tif": "Alo"}}
 
 @define(eq=False)
 class Wallet:
-    """An account and the SDK's two objects for it. Subscriptions open the WebSocket when first used."""
+    """An account and the SDK's two objects for it. The first subscription opens a WebSocket."""
 
     account: LocalAccount
     exchange: Any

@@ -20,6 +20,7 @@ from api.actions import sign_request
 from api.signing import SigningKey
 
 RECEIVE_SECONDS_MAX: Final = 20.0
+POLL_SECONDS: Final = 0.01
 MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 MESSAGES_WAITING: Final = 1_000
 
@@ -103,6 +104,15 @@ async def open_wire(url: str) -> AsyncIterator[Wire]:
             if connection.closed:
                 # trio-websocket forgets its socket where the other side ended the connection first.
                 await trio.aclose_forcefully(connection._stream)
+
+
+async def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait until something is so that only looking can tell."""
+    with trio.fail_after(RECEIVE_SECONDS_MAX):
+        while True:
+            if holds():
+                return
+            await trio.sleep(POLL_SECONDS)
 
 
 @frozen

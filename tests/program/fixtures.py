@@ -16,7 +16,7 @@ def markets_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def exchange(tmp_path_factory: pytest.TempPathFactory, markets_file: Path) -> Iterator[Program]:
-    """An exchange for all tests that keep to wallets and markets of their own; no demo, no faucet."""
+    """An exchange, without demo and faucet, for tests with wallets and markets of their own."""
     program = Program(
         tmp_path_factory.mktemp("exchange") / "data",
         ("--config", str(markets_file)),

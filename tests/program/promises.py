@@ -107,9 +107,7 @@ class Promises:
             keys = [(trader.address, fill["tid"]) for fill in fills]
             assert len(set(keys)) == len(keys), "a trade is there twice"
             new[trader.address] = [
-                fill
-                for key, fill in zip(keys, fills, strict=True)
-                if key not in self._seen_fills
+                fill for key, fill in zip(keys, fills, strict=True) if key not in self._seen_fills
             ]
             self._seen_fills.update(keys)
         newest = [fill["time"] for fills in new.values() for fill in fills]

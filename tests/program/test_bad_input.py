@@ -33,7 +33,7 @@ def trader(exchange: Program) -> Trader:
 
 @contextlib.contextmanager
 def counted(exchange: Program, place: str, reason: str, times: int = 1) -> Iterator[None]:
-    """Check that the metric of refused input moves by so much, and that the exchange stays ready."""
+    """Check that the count of refused input moves by so much and the exchange stays ready."""
     before = exchange.metric("zaraba_input_refused_total", place=place, reason=reason)
     yield
     after = exchange.metric("zaraba_input_refused_total", place=place, reason=reason)
@@ -183,7 +183,7 @@ def test_another_method_or_path(exchange: Program, method: str, path: str, statu
 
 
 def envelope(trader: Trader, **changes: Any) -> dict[str, Any]:
-    """Return a good order as JSON, with members of the envelope replaced; ``...`` leaves one out."""
+    """Return a good order as JSON, members of the envelope replaced; ``...`` leaves one out."""
     body = json.loads(trader.place(Wanted(1, True, "2000", "0.1")))
     return {key: value for key, value in {**body, **changes}.items() if value is not ...}
 
@@ -228,7 +228,7 @@ ILL_FORMED: Final[dict[str, Change]] = {
     "price with a blank": lambda trader: with_order(trader, p=" 2000"),
     "price of nine decimals": lambda trader: with_order(trader, p="2000.000000001"),
     "price of a thousand digits": lambda trader: with_order(trader, p="1" * 1000),
-    "price in other digits": lambda trader: with_order(trader, p="２０００"),
+    "price in other digits": lambda trader: with_order(trader, p="\uff12\uff10\uff10\uff10"),
     "empty price": lambda trader: with_order(trader, p=""),
     "negative size": lambda trader: with_order(trader, s="-0.1"),
     "size of nine decimals": lambda trader: with_order(trader, s="0.000000001"),
@@ -418,7 +418,7 @@ async def test_data_right_behind_an_upgrade(exchange: Program) -> None:
     ],
 )
 def test_bytes_that_are_no_request(exchange: Program, data: bytes) -> None:
-    """Whatever arrives, it is refused or ignored, never answered with a 500, and the rest goes on."""
+    """Whatever arrives is refused or ignored, never answered with a 500; the rest goes on."""
     answer = raw(exchange, data)
 
     assert not answer.startswith(b"HTTP/1.1 5"), answer[:200]

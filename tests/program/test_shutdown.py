@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 import trio
 
-from tests.program.clients import Trader, open_wire
+from tests.program.clients import Trader, open_wire, wait_until
 from tests.program.harness import STOP_SECONDS_MAX, Program
 from tests.program.load import Desk, load_over_http, load_over_websocket
 from tests.program.promises import Promises
@@ -68,7 +68,9 @@ def text_frame(text: bytes) -> bytes:
 
 def never_reads(questions: int) -> bytes:
     """Return what a client sends that asks a lot and reads nothing."""
-    ask = b'{"method":"post","id":1,"request":{"type":"info","payload":{"type":"metaAndAssetCtxs"}}}'
+    ask = (
+        b'{"method":"post","id":1,"request":{"type":"info","payload":{"type":"metaAndAssetCtxs"}}}'
+    )
     books = b'{"method":"subscribe","subscription":{"type":"l2Book","coin":"SPARE0"}}'
     return text_frame(books) + text_frame(ask) * questions
 
@@ -148,10 +150,9 @@ async def test_subscribers_are_told_goodbye(program: Program) -> None:
         await wire.until("allMids")
         program.process.send_signal(signal.SIGTERM)
 
-        with trio.fail_after(STOP_SECONDS_MAX):
-            while wire.connection.closed is None:
-                await trio.sleep(0.01)
+        await wait_until(lambda: wire.connection.closed is not None)
 
+        assert wire.connection.closed is not None
         assert wire.connection.closed.code in (1001, 1012)
     assert program.wait_ended(STOP_SECONDS_MAX) == 0
 
