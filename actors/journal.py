@@ -18,6 +18,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import trio
 from attrs import define, field
@@ -46,6 +47,8 @@ from actors.storage import (
     Report,
 )
 from model.blocks import GENESIS_DIGEST, Block
+
+_INSERT: Final = "INSERT INTO blocks VALUES (?, ?, ?, ?, ?)"
 
 Sealed = tuple[Block, bytes]
 """A block and the canonical bytes of its entries, as ``model.blocks.seal`` returns them."""
@@ -128,9 +131,7 @@ class Journal:
         if not rows:
             return
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.executemany("INSERT INTO blocks VALUES (?, ?, ?, ?, ?)", rows)
-            self._connection.execute("COMMIT")
+            self._write(rows)
         except sqlite3.Error as error:
             raise self._undo(error) from error
         self._head = head
@@ -172,6 +173,16 @@ class Journal:
             rows.append(row)
             head = Head(row.height, row.digest, row.time_ms)
         return rows, head
+
+    def _write(self, rows: list[Row]) -> None:
+        # Each statement gives the interpreter's lock away and has to get it back, which beside a
+        # busy event loop takes up to a switch interval: a block alone is one statement, not three.
+        if len(rows) == 1:
+            self._connection.execute(_INSERT, rows[0])
+            return
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.executemany(_INSERT, rows)
+        self._connection.execute("COMMIT")
 
     def _undo(self, error: sqlite3.Error) -> JournalError:
         """Return to the last commit; return the error to raise.

@@ -176,33 +176,35 @@ def faulty(path: Path, mode: str) -> sqlite3.Connection:
     )
 
 
-@pytest.mark.parametrize("statement", ["BEGIN", "INSERT", "COMMIT"])
+@pytest.mark.parametrize(
+    ("statement", "blocks"), [("INSERT", 1), ("BEGIN", 2), ("INSERT", 2), ("COMMIT", 2)]
+)
 @pytest.mark.parametrize(
     ("error", "raised"),
     [("SQLITE_FULL", JournalFullError), ("SQLITE_IOERR_WRITE", JournalDiskError)],
 )
 def test_a_failed_append_leaves_the_last_commit(
-    tmp_path: Path, statement: str, error: str, raised: type[Exception]
+    tmp_path: Path, statement: str, blocks: int, error: str, raised: type[Exception]
 ) -> None:
-    """Whichever step fails, the head stays, the cause is kept, and the block can be retried."""
-    first, second = chain([1, 1])
+    """Whichever step fails, the head stays, the cause is kept, and the blocks can be retried."""
+    first, *others = chain([1] * (1 + blocks))
     journal = Journal.open(tmp_path, connect=faulty)
     connection = journal._connection
     assert isinstance(connection, FaultyConnection)
     journal.append([first])
     connection.fails_at, connection.error = statement, error
     with pytest.raises(raised) as caught:
-        journal.append([second])
+        journal.append(others)
     connection.fails_at = None
     heights = [block.height for block in journal.blocks()]
-    journal.append([second])
+    journal.append(others)
     head = journal.head()
     journal.close()
 
     assert isinstance(caught.value.__cause__, sqlite3.Error)
     assert heights == [1]
     assert head is not None
-    assert head.height == 2
+    assert head.height == 1 + blocks
 
 
 def test_a_disk_that_cannot_be_undone_stops_the_journal(tmp_path: Path) -> None:
