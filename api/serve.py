@@ -44,6 +44,13 @@ EXIT_SECONDS_MAX: Final = 4.8
 GC_THRESHOLDS: Final = (50_000, 20, 50)
 """Collections are rarer than by default: the state is large, long-lived and free of cycles."""
 
+SWITCH_SECONDS: Final = 0.000_5
+"""How long a worker thread waits for the interpreter's lock before it insists. Each turn of the
+event loop gives the lock away and takes it back, and while turns are shorter than this, a worker
+can miss it every time: beside a busy loop with turns of 2 ms, a commit took up to a second at the
+default of 5 ms (p99), 20 ms at 1 ms and 17 ms at 0.5 ms. What it costs the loop is not measurable.
+"""
+
 EXPLAINED: Final = (
     (DataDirectoryInUseError, EXIT_UNAVAILABLE),
     (StorageError, EXIT_DATA),
@@ -82,6 +89,7 @@ def _give_up() -> None:
 def run(settings: Settings) -> int:
     """Serve until stopped; return the process's exit status."""
     gc.set_threshold(*GC_THRESHOLDS)
+    sys.setswitchinterval(SWITCH_SECONDS)
     deadline = OuterDeadline()
     try:
         trio.run(_serve, settings, deadline)
