@@ -30,18 +30,27 @@ class FileChain:
         on_report: is told what was found damaged and mended.
         on_recovered: is told where a recovery started and ended.
         progress: is told, in a worker thread, how far a recovery is.
+        proving: is told, in a worker thread, how far the proof of the journal before it is.
     """
 
     path: Path
     on_report: Callable[[Report], None]
     on_recovered: Callable[[Recovered], None]
     progress: Progress | None = None
+    proving: Progress | None = None
     _journal: AsyncJournal | None = field(init=False, default=None)
+    _proven: int = field(init=False, default=0)
 
     async def recover(self) -> Chain:
-        """Open the journal afresh, which mends its tail, and rebuild the state from it."""
+        """Open the journal afresh, which mends its tail, and rebuild the state from it.
+
+        The first time proves every block; later ones only what came after that, or after the last
+        block that was committed here.
+        """
         await self.aclose()
-        self._journal = await AsyncJournal.open(self.path)
+        self._journal = await AsyncJournal.open(
+            self.path, check_after=self._proven, progress=self.proving
+        )
         for report in self._journal.journal.reports:
             self.on_report(report)
         recovered = await trio.to_thread.run_sync(
@@ -81,6 +90,8 @@ class FileChain:
         """Let go of the journal and its lock."""
         journal, self._journal = self._journal, None
         if journal is not None:
+            head = journal.head()
+            self._proven = 0 if head is None else head.height
             await journal.aclose()
 
 

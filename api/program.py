@@ -33,6 +33,7 @@ from actors.router import BLOCKS_WAITING_MAX, Directory, Router
 from actors.sequencer import ChainStore, Faucet, Sequencer, SnapshotWriter
 from actors.source import EmbeddedSource
 from actors.storage import Report as StorageReport
+from actors.storage import TailCut
 from actors.subscription_actor import subscriptions_pool
 from actors.telemetry import Telemetry
 from actors.ticker import Board, Ticker
@@ -147,7 +148,11 @@ class Program:
 def file_chain(path: Path) -> ChainStore:
     """Return the chain of a data directory, which tells the log what it mends."""
     return FileChain(
-        path, on_report=_tell_of_damage, on_recovered=_tell_of_recovery, progress=_progress
+        path,
+        on_report=_tell_of_damage,
+        on_recovered=_tell_of_recovery,
+        progress=_progress,
+        proving=_proof_progress,
     )
 
 
@@ -484,7 +489,9 @@ def _compare_markets(config: ExchangeConfig, directory: Directory) -> None:
 
 
 def _tell_of_damage(report: StorageReport) -> None:
-    log.warning("%s", report)
+    # A process that is killed in the middle of a commit leaves half of it: nobody was told of it.
+    is_ordinary = isinstance(report, TailCut) and report.kept is None
+    log.log(logging.INFO if is_ordinary else logging.WARNING, "%s", report)
 
 
 def _tell_of_recovery(recovered: Recovered) -> None:
@@ -501,6 +508,11 @@ def _tell_of_recovery(recovered: Recovered) -> None:
 def _progress(done: int, total: int) -> None:
     if 0 < done < total:
         log.info("recovering: %d of %d blocks", done, total)
+
+
+def _proof_progress(done: int, total: int) -> None:
+    if done < total:
+        log.info("proving the journal: %d of %d blocks", done, total)
 
 
 def _watch_gauges(gateway: Gateway) -> None:

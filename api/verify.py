@@ -39,6 +39,8 @@ def verdict(report: VerifyReport, seconds: float) -> list[str]:
         f"snapshot  {snapshot.path.name}: {snapshot.flaw or 'sound'}"
         for snapshot in report.snapshots
     ]
+    if report.damage is not None:
+        lines.append(f"damage    {report.damage}")
     lines.append(f"state     {report.state_digest.hex()}")
     lines.append("verified" if report.is_sound else "NOT SOUND")
     return lines
