@@ -22,7 +22,7 @@ from trio.lowlevel import Task, current_root_task, spawn_system_task
 
 LINES_MAX: Final = 500
 SIBLINGS_MAX: Final = 1_000
-"""Tasks of one nursery that are looked at: some tens of milliseconds."""
+"""Tasks of one nursery that are looked at: about a tenth of a second."""
 FRAMES_MAX: Final = 40
 """Innermost frames of a task that are looked at."""
 FRAMES_SHOWN: Final = 3

@@ -166,7 +166,8 @@ class TreeWatcher:
             except AdminError as error:
                 if self.report is None:
                     raise
-                self.trouble = f"away: {error}" if _is_away(error) else str(error)
+                is_away = isinstance(error, AdminUnreachableError)
+                self.trouble = "away; trying again" if is_away else str(error)
             self._tell()
             if self.trouble:
                 await trio.sleep(AWAY_SECONDS)
@@ -178,10 +179,6 @@ class TreeWatcher:
     def redraw(self) -> None:
         """Have the picture drawn once more: the terminal was resized."""
         self._tell()
-
-
-def _is_away(error: AdminError) -> bool:
-    return isinstance(error, AdminUnreachableError)
 
 
 async def watch_tree(options: TreeOptions, palette: Palette) -> None:

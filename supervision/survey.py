@@ -19,6 +19,9 @@ from supervision.tree import NodeStatus, status_of
 
 LOOKS_BETWEEN_CHECKPOINTS = 500
 """About a millisecond of looking; then others may run."""
+AGE_STEP_SECONDS = 0.1
+SHARE_STEP = 0.05
+"""Smaller differences choose nobody: the same few stay listed from one survey to the next."""
 TROUBLED = frozenset({State.FAILED, State.BACKOFF, State.STARTING, State.STOPPING, State.DRAINING})
 
 
@@ -65,7 +68,8 @@ async def survey(
         registry: of the system.
         path: of the topmost cell to look at; empty for all.
         members_max: how many children of each pool are listed: those in trouble first, then those
-            that let messages wait longest, then the busiest. They keep the order of the pool.
+            that let messages wait longest, the busiest, and those that failed before. They keep the
+            order of the pool.
         seconds: between the looks.
 
     Returns:
@@ -102,7 +106,7 @@ async def _survey_pool(
 ) -> list[Surveyed]:
     members = _members(registry, pool)
     shares = await _each(members, share)
-    ages = {cell: _oldest_age(cell) for cell in members}
+    ages = await _each(members, _oldest_age)
     crowd = Crowd(
         known=len(members),
         states=Counter(cell.state for cell in members),
@@ -111,10 +115,15 @@ async def _survey_pool(
         busy_share=sum(shares.values()),
     )
 
-    def burden(cell: Cell) -> tuple[bool, float, float, bool, bool]:
-        is_up = cell.state is State.RUNNING
-        failed = cell.last_failure is not None
-        return (cell.state in TROUBLED, ages[cell], shares[cell], failed, is_up)
+    def burden(cell: Cell) -> tuple[int, ...]:
+        return (
+            cell.state in TROUBLED,
+            int(ages[cell] / AGE_STEP_SECONDS),
+            int(shares[cell] / SHARE_STEP),
+            cell.last_failure is not None,
+            len(cell.mailbox.user).bit_length(),
+            cell.state is State.RUNNING,
+        )
 
     chosen = set(nlargest(members_max, members, key=burden))
     listed = [_surveyed(cell, share) for cell in members if cell in chosen]

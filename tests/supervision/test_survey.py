@@ -89,6 +89,7 @@ async def test_pool_lists_whom_somebody_should_look_at(autojump_clock: MockClock
         await trio.sleep(1)
         pool.address(700).tell(-1.0)
         pool.address(30).tell(50.0)
+        pool.address(31).tell(0.01)
         for _ in range(3):
             pool.address(600).tell(50.0)
         await trio.sleep(1)
