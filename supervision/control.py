@@ -7,7 +7,7 @@ children. Reading never waits. Words and results are those of OTP.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
@@ -54,12 +54,14 @@ class ChildCounts:
 class Call:
     """A change in the inbox of a supervisor, and its outcome."""
 
-    function: Callable[[], Awaitable[None]]
+    function: Callable[[], Awaitable[Any]]
+    value: Any = None
     error: Exception | None = None
     done: trio.Event = attrs.field(factory=trio.Event)
 
-    def finish(self, error: Exception | None = None) -> None:
+    def finish(self, error: Exception | None = None, *, value: Any = None) -> None:
         """Tell the caller how it went."""
+        self.value = value
         self.error = error
         self.done.set()
 
@@ -84,8 +86,8 @@ class Supervisor:
             NotFound: the supervisor does not run.
         """
         run = self._run()
-        await self._call(run, lambda: _start_child(run, spec))
-        return Address(run.children[spec.id].cell)
+        cell: Cell = await self._call(run, lambda: _start_child(run, spec))
+        return Address(cell)
 
     async def terminate_child(self, id: str) -> None:
         """Stop a child and wait for its end. A temporary one is forgotten.
@@ -163,12 +165,13 @@ class Supervisor:
             raise NotFound(f"{self._cell.path or 'root'} does not run")
         return run
 
-    async def _call(self, run: SupervisorRun, function: Callable[[], Awaitable[None]]) -> None:
+    async def _call(self, run: SupervisorRun, function: Callable[[], Awaitable[Any]]) -> Any:
         call = Call(function)
         run.post(call)
         await call.done.wait()
         if call.error is not None:
             raise call.error
+        return call.value
 
 
 def _find(run: SupervisorRun, id: str) -> Child:
@@ -178,7 +181,8 @@ def _find(run: SupervisorRun, id: str) -> Child:
         raise NotFound(f"{run.path or 'root'} has no child {id!r}") from None
 
 
-async def _start_child(run: SupervisorRun, spec: ChildSpec) -> None:
+async def _start_child(run: SupervisorRun, spec: ChildSpec) -> Cell:
+    """Start a child; its cell is returned from here, since it may be gone a moment later."""
     run.spec.check_child(spec)
     known = run.children.get(spec.id)
     if known is not None:
@@ -188,6 +192,7 @@ async def _start_child(run: SupervisorRun, spec: ChildSpec) -> None:
     if exit is not None and exit.kind is not ExitKind.NORMAL:
         run.drop(child)
         raise _start_error(exit)
+    return child.cell
 
 
 async def _terminate_child(run: SupervisorRun, id: str) -> None:

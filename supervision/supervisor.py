@@ -187,14 +187,14 @@ class SupervisorRun(Run):
 
     async def _serve_call(self, call: Call) -> None:
         try:
-            await call.function()
+            value = await call.function()
         except _End as end:
             call.finish(ControlError(end.exit.reason))
             raise
         except Exception as error:  # noqa: BLE001  # it belongs to the caller
             call.finish(error)
         else:
-            call.finish()
+            call.finish(value=value)
 
     def post(self, call: Call) -> None:
         """Queue a change; it is refused if the supervisor is stopping."""

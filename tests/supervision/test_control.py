@@ -23,6 +23,7 @@ from supervision import (
     SupervisorSpec,
     open_system,
 )
+from supervision.faults import Course, explore
 
 
 class Echo(Actor):
@@ -148,3 +149,23 @@ async def test_failed_child_restarted_by_hand_is_forgiven(autojump_clock: MockCl
         await wait_all_tasks_blocked()
 
         assert (failed, a.state) == (State.FAILED, State.RUNNING)
+
+
+class Brief(Actor):
+    """Ends as soon as it is ready."""
+
+    async def init(self) -> None:
+        self.context.stop("done")
+
+
+def test_child_that_ends_at_once_has_an_address() -> None:
+    """The caller gets the address of a child that is forgotten before the caller goes on."""
+
+    async def scenario(course: Course) -> None:
+        async with open_system(SupervisorSpec([ChildSpec("a", Echo)])) as system:
+            with course:
+                brief = ChildSpec("b", Brief, restart=Restart.TEMPORARY)
+                address = await system.supervisor().start_child(brief)
+            assert address.path == "b"
+
+    assert explore(scenario).complete
