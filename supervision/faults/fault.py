@@ -31,8 +31,8 @@ class Fault(trio.abc.Instrument):
         site: where the struck task was waiting, as "file:line function".
         task: the struck task, while it is struck.
         scope: the scope of the block; ``scope.cancelled_caught`` tells whether it was cut short.
-        injected: the exception that was raised, if one was.
-        caught: the block ended by the injected exception, or by one raised from it.
+        injected: the exceptions that were raised in tasks.
+        caught: the block ended by injected exceptions, or by others raised from them.
         clock: the clock of the run.
     """
 
@@ -53,7 +53,7 @@ class Fault(trio.abc.Instrument):
         self.refused = False
         self.site = ""
         self.task: Task | None = None
-        self.injected: BaseException | None = None
+        self.injected: list[BaseException] = []
         self.caught = False
         self.error: BaseException | None = None
         self.clock = MockClock(autojump_threshold=0) if clock is None else clock
@@ -84,7 +84,7 @@ class Fault(trio.abc.Instrument):
         if self.scope.__exit__(kind, error, traceback):
             return True
         rest = error
-        if error is not None and self.injected is not None:
+        if error is not None and self.injected:
             rest = _without(error, self.injected)
             self.caught = rest is not error
         if rest is not None and rest is not error:
@@ -150,8 +150,8 @@ def site_of(task: Task) -> str:
     return site
 
 
-def _without(error: BaseException, injected: BaseException) -> BaseException | None:
-    """Return what is left of an error without what the injected one explains."""
+def _without(error: BaseException, injected: list[BaseException]) -> BaseException | None:
+    """Return what is left of an error without what the injected ones explain."""
     if _stems_from(error, injected):
         return None
     if isinstance(error, BaseExceptionGroup):
@@ -161,11 +161,11 @@ def _without(error: BaseException, injected: BaseException) -> BaseException | N
     return error
 
 
-def _stems_from(error: BaseException, injected: BaseException) -> bool:
-    """Tell whether an exception is the injected one or was raised ``from`` it, by any steps."""
+def _stems_from(error: BaseException, injected: list[BaseException]) -> bool:
+    """Tell whether an exception is an injected one or was raised ``from`` one, by any steps."""
     link: BaseException | None = error
     while link is not None:
-        if link is injected:
+        if any(link is one for one in injected):
             return True
         if isinstance(link, BaseExceptionGroup) and all(
             _stems_from(part, injected) for part in link.exceptions

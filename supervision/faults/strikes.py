@@ -37,7 +37,7 @@ def raising(make: Callable[[str], BaseException] | type[BaseException]) -> Strik
         assert fault.task is not None
         error = make(f"injected at step {fault.steps}")
         if _throw(fault.task, error):
-            fault.injected = error
+            fault.injected.append(error)
         else:
             fault.refused = True
 

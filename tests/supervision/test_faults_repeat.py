@@ -48,7 +48,7 @@ async def aftermath(fault):
                 for _ in range(3):
                     await trio.sleep(1)
     note(fault.steps)
-    assert fault.injected is None or fault.steps < 3
+    assert not fault.injected or fault.steps < 3
 
 
 async def race(course):

@@ -59,15 +59,16 @@ def test_raise_sweep_finds_a_missing_clean_up() -> None:
 async def test_block_absorbs_only_what_was_injected() -> None:
     """Errors that were raised from the injected one go with it; any other comes out."""
     fault = Fault()
-    fault.injected = BrokenWireError()
+    fault.injected.append(BrokenWireError())
 
     with fault:
-        raise ExceptionGroup("", [BrokenWireError("translated")]) from fault.injected
+        raise ExceptionGroup("", [BrokenWireError("translated")]) from fault.injected[0]
     assert fault.caught
 
     fault = Fault()
-    fault.injected = BrokenWireError()
-    mixed = ExceptionGroup("", [fault.injected, BrokenWireError("another")])
+    injected = BrokenWireError()
+    fault.injected.append(injected)
+    mixed = ExceptionGroup("", [injected, BrokenWireError("another")])
     with pytest.RaisesGroup(pytest.RaisesExc(BrokenWireError, match="another")), fault:
         raise mixed
     await trio.lowlevel.checkpoint()
