@@ -6,7 +6,7 @@ Start reading at `actor` (what a program writes), `spec` (how it arranges a tree
 it runs one). `docs/supervision.md` states what a user may rely on.
 """
 
-from supervision.actor import Actor, Context, Ignore, Stop
+from supervision.actor import Actor, Context
 from supervision.address import Address
 from supervision.cell import Down, Exit, Kind, State
 from supervision.control import ChildCounts, ChildStatus, Supervisor
@@ -15,6 +15,7 @@ from supervision.envelope import Envelope, InHand, Reply
 from supervision.errors import (
     AlreadyPresent,
     AlreadyStarted,
+    AnsweredTwice,
     AskCycle,
     AskError,
     ControlError,
@@ -24,11 +25,13 @@ from supervision.errors import (
     MailboxFull,
     NoReply,
     NotFound,
+    NotUnderstood,
     PoolFull,
     Restarting,
     ServerDied,
     SpecError,
     StartError,
+    StashFull,
     StillRunning,
     Stopped,
     SupervisionError,
@@ -41,6 +44,7 @@ from supervision.mailbox import Delivery, MailboxSpec, OnFull
 from supervision.pool import Pool
 from supervision.registry import Registry
 from supervision.restarts import NO_BACKOFF, Backoff, Budget, ExitKind, Restart
+from supervision.signals import Ignore, Stash, Stop, Unhandled
 from supervision.spec import AutoShutdown, ChildSpec, PoolSpec, SupervisorSpec, Task
 from supervision.strategies import Strategy
 from supervision.survey import Crowd, Surveyed
@@ -54,6 +58,7 @@ __all__ = [
     "Address",
     "AlreadyPresent",
     "AlreadyStarted",
+    "AnsweredTwice",
     "AskCycle",
     "AskError",
     "AutoShutdown",
@@ -90,6 +95,7 @@ __all__ = [
     "NoReply",
     "NodeStatus",
     "NotFound",
+    "NotUnderstood",
     "OnFull",
     "Pool",
     "PoolFull",
@@ -102,6 +108,8 @@ __all__ = [
     "ServerDied",
     "SpecError",
     "StartError",
+    "Stash",
+    "StashFull",
     "State",
     "Statistics",
     "StillRunning",
@@ -116,6 +124,7 @@ __all__ = [
     "System",
     "Task",
     "Trace",
+    "Unhandled",
     "UnknownPath",
     "Wait",
     "open_system",

@@ -7,28 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from supervision.address import Address
 from supervision.cell import Down, Exit
 from supervision.envelope import Envelope, Reply
+from supervision.signals import Unhandled
 
 if TYPE_CHECKING:
     from supervision.incarnation import ActorRun
     from supervision.pool import Pool
-
-
-class Stop(Exception):
-    """Raise it in a handler to end the actor on purpose.
-
-    Args:
-        reason: words for the report.
-        shutdown: end with SHUTDOWN rather than NORMAL. Neither restarts a transient child.
-    """
-
-    def __init__(self, reason: str = "", *, shutdown: bool = False) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.shutdown = shutdown
-
-
-class Ignore(Exception):
-    """Raise it in ``init`` to say that there is nothing to run: no failure, no incarnation."""
 
 
 class Context:
@@ -87,6 +70,22 @@ class Context:
         """Cancel a timer; also if it fired and its message was not handled yet."""
         self._run.cancel_timer(key)
 
+    def continue_with(self, message: Any) -> None:
+        """Handle ``message`` next, before everything that waits.
+
+        From ``init``: so that a start is quick and no message overtakes the rest of it. Several
+        come in the order of the calls. What was not handled ends with the incarnation.
+        """
+        self._run.aside.continue_with(message)
+
+    def unstash(self, count: int | None = None) -> int:
+        """Put the oldest ``count`` stashed messages back before all that waits, or all of them.
+
+        Returns:
+            How many came back. Stashed messages also come back when the incarnation ends.
+        """
+        return self._run.aside.unstash(count)
+
     def watch(self, address: Address, *, once: bool = False) -> None:
         """Hear in ``handle_down`` of the end of each incarnation at ``address``, or of the next.
 
@@ -120,6 +119,9 @@ class Actor:
     batch_max: ClassVar[int] = 64
     """Most messages handled between two checkpoints."""
 
+    stash_max: ClassVar[int] = 100
+    """Most messages that may be put aside with `Stash`."""
+
     context: Context
     """Set before ``init``."""
 
@@ -127,8 +129,12 @@ class Actor:
         """Get ready. The child counts as started when this returns; it has a deadline."""
 
     async def handle(self, message: Any) -> Any:
-        """Handle one message. The returned value answers an ask; for a tell it is ignored."""
-        raise NotImplementedError(f"{type(self).__name__} handles nothing")
+        """Handle one message. The returned value answers an ask; for a tell it is ignored.
+
+        Raise `Unhandled` for what is not known here, `Stash` for what comes too early, and `Stop`
+        to end.
+        """
+        raise Unhandled
 
     async def handle_batch(self, batch: list[Envelope]) -> None:
         """Handle many messages at once: override it where a group costs less than its members.

@@ -91,6 +91,7 @@ class Services:
         clock: absolute Trio time in seconds.
         capture: the hook that says what messages carry, or None: a hop less for every message.
         uniform: the source of jitter, floats in [0, 1).
+        strict: answering an ask twice raises in the server, rather than being counted.
         closing: the whole system ends: what stops now is closed at once.
     """
 
@@ -101,6 +102,7 @@ class Services:
         "dead_letters",
         "registry",
         "reporter",
+        "strict",
         "timers",
         "uniform",
     )
@@ -115,6 +117,7 @@ class Services:
         self.registry = registry
         self.timers = timers
         self.closing = False
+        self.strict = False
         self.clock: Callable[[], float] = trio.current_time
         self.dead_letters = DeadLetters(reporter)
         self.bind(reporter, uniform)

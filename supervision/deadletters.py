@@ -24,6 +24,8 @@ class DeadReason(Enum):
     """Its actor crashed while holding it."""
     POISON = "poison"
     """It crashed its actor twice."""
+    UNKNOWN = "unknown"
+    """Its actor did not know what to do with it."""
     INTERRUPTED = "interrupted"
     """Its actor was stopped while holding it."""
 

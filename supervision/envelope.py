@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
-from supervision.errors import AskError, Stopped
+from supervision.errors import AnsweredTwice, AskError, Stopped
 
 if TYPE_CHECKING:
     from supervision.cell import Cell
@@ -132,6 +132,8 @@ class Reply:
         return self._home if self.server is None else self.server
 
     def _late(self) -> None:
+        if self.done and self._home.services.strict:
+            raise AnsweredTwice(f"{self._home.path} answered an ask twice")
         self._home.mailbox.late_replies += 1
         self._unkeep()
 
@@ -190,9 +192,7 @@ class Envelope:
 
     __slots__ = ("attempt", "context", "message", "reply", "sender", "sent_at")
 
-    def __init__(
-        self, message: Any, reply: Reply | None, sent_at: float, sender: str = ""
-    ) -> None:
+    def __init__(self, message: Any, reply: Reply | None, sent_at: float, sender: str = "") -> None:
         self.message = message
         self.reply = reply
         self.sent_at = sent_at

@@ -5,11 +5,14 @@ SupervisionError
 ├── UnknownPath           no such cell
 ├── PoolFull              the pool holds as many keys as it may
 ├── ControlLaneFull       more control messages than any correct program sends
+├── StashFull             an actor put aside more messages than it said it would
+├── AnsweredTwice         a server answered one ask a second time (in strict systems only)
 ├── AskError              an ask ended without an answer
 │   ├── MailboxFull       not accepted; nothing was done
 │   ├── Restarting        not accepted; the server is waiting to be started again
 │   ├── Stopped           not handled; the server is gone for good
 │   ├── ServerDied        the server crashed while it held the message: outcome unknown
+│   ├── NotUnderstood     the server does not know this message; nothing was done
 │   ├── NoReply           the handler finished without an answer and without keeping the cell
 │   └── AskCycle          answering would need the asker, who is waiting
 ├── StartError            a child did not start
@@ -44,6 +47,14 @@ class ControlLaneFull(SupervisionError):
     """A control lane overflowed. It is sized so that this is always a bug; the actor is failed."""
 
 
+class StashFull(SupervisionError):
+    """An actor put aside more messages than its ``stash_max``."""
+
+
+class AnsweredTwice(SupervisionError):
+    """A server answered one ask a second time, in a system that was opened as strict."""
+
+
 class AskError(SupervisionError):
     """An ask ended without an answer. ``path`` names the server."""
 
@@ -76,6 +87,10 @@ class ServerDied(AskError):
 
     ``__cause__`` is the exception that killed the server.
     """
+
+
+class NotUnderstood(AskError):
+    """The server does not know this message. Nothing was done with it."""
 
 
 class NoReply(AskError):

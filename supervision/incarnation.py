@@ -9,8 +9,9 @@ import attrs
 import trio
 from trio.lowlevel import Abort, current_task, reschedule, wait_task_rescheduled
 
-from supervision.actor import Actor, Context, Ignore, Stop
+from supervision.actor import Actor, Context
 from supervision.address import Address, cell_of, current_run
+from supervision.aside import Aside, refuse_unknown
 from supervision.cell import Cell, Down, Exit, State
 from supervision.envelope import Envelope, Reply
 from supervision.errors import NoReply
@@ -18,6 +19,7 @@ from supervision.mailbox import Mailbox
 from supervision.restarts import ExitKind
 from supervision.run import Run, ScopedRun
 from supervision.settlement import Settlement
+from supervision.signals import Aloof, Ignore, Stash, Stop
 from supervision.timers import Timer
 from supervision.trace import outcome_of, record_received
 
@@ -46,6 +48,7 @@ class ActorRun(ScopedRun):
     """
 
     __slots__ = (
+        "_aside",
         "_called",
         "_draining",
         "_ending",
@@ -88,6 +91,7 @@ class ActorRun(ScopedRun):
         self.end_reason = ""
         self._factory = factory
         self._ending = self._draining = self.suspended = False
+        self._aside: Aside | None = None
         self._called = False  # to attend to one of these before the next message
         self._timers: dict[object, Timer] | None = None
         self._watching: set[Cell] | None = None
@@ -110,7 +114,9 @@ class ActorRun(ScopedRun):
         else:
             await self._serve_groups(actor, self.cell.mailbox)
 
-    async def _serve_each(self, actor: Actor, mailbox: Mailbox) -> None:
+    async def _serve_each(  # noqa: C901  # a helper would cost every message a call
+        self, actor: Actor, mailbox: Mailbox
+    ) -> None:
         """Handle messages one by one, with a look at the control lane between any two.
 
         The hot loop of the package, written out for that reason: sleeping, a batch and its account.
@@ -128,8 +134,7 @@ class ActorRun(ScopedRun):
                 await wait_task_rescheduled(self._stop_waiting)
                 continue
             self.busy_since = began = clock()
-            if len(user) > mailbox.high_water:
-                mailbox.high_water = len(user)
+            mailbox.high_water = max(mailbox.high_water, len(user))
             seen = framed or cell.recorders is not None
             for _ in batch:
                 envelope = take()
@@ -139,15 +144,19 @@ class ActorRun(ScopedRun):
                 else:
                     envelope.attempt += 1
                     self.in_hand = envelope
-                    if seen or (
-                        reply is not None and hasattr(envelope.message, "cancel_with_caller")
-                    ):
-                        value = await self._handle_seen(handle, envelope)
+                    try:
+                        if seen or (
+                            reply is not None and hasattr(envelope.message, "cancel_with_caller")
+                        ):
+                            value = await self._handle_seen(handle, envelope)
+                        else:
+                            value = await handle(envelope.message)
+                    except Aloof as why:
+                        self._set_aside(envelope, why)
                     else:
-                        value = await handle(envelope.message)
-                    mailbox.handled += 1
-                    if reply is not None and reply.carrier is envelope and not reply.done:
-                        reply.answer(value)
+                        mailbox.handled += 1
+                        if reply is not None and reply.carrier is envelope and not reply.done:
+                            reply.answer(value)
                 if control or not user:
                     break
             self.in_hand = None
@@ -287,6 +296,13 @@ class ActorRun(ScopedRun):
             for envelope in taken:
                 record_received(self.cell, envelope, began, outcome_of(envelope, error))
 
+    def _set_aside(self, envelope: Envelope, why: Aloof) -> None:
+        """Do with a message what its handler wants instead of handling it."""
+        if isinstance(why, Stash):
+            self.aside.stash(envelope, type(self.actor).stash_max if self.actor else 0)
+        else:
+            refuse_unknown(self.cell, envelope)
+
     async def _handle_control(self, actor: Actor, item: object) -> None:
         match item:
             case Down():
@@ -337,6 +353,8 @@ class ActorRun(ScopedRun):
         settlement = Settlement(self.cell, exit)
         settlement.settle(self._envelopes_in_hand())
         self.in_hand = None
+        if self._aside is not None:
+            self._aside.close()
         if exit.kind is ExitKind.ABNORMAL:
             settlement.fail_kept(self.kept_replies)
 
@@ -385,6 +403,18 @@ class ActorRun(ScopedRun):
         self.end_reason = reason
         self.cell.control(None)
 
+    @property
+    def aside(self) -> Aside:
+        """What it holds outside the order of the mailbox. Few actors do: made when asked for."""
+        if self._aside is None:
+            self._aside = Aside(self.cell)
+        return self._aside
+
+    @property
+    def stashed(self) -> int:
+        """How many messages are put aside."""
+        return 0 if self._aside is None else len(self._aside.stashed)
+
     def set_timer(self, key: object, seconds: float, message: Any) -> None:
         """See `Context.set_timer`."""
         self.cancel_timer(key)
@@ -431,7 +461,8 @@ class ActorRun(ScopedRun):
         return (
             self.ready
             and mailbox.waker is self._wake
-            and not (mailbox.user or mailbox.control or self._timers or self.kept_replies)
+            and not (mailbox.user or mailbox.control or self._timers)
+            and not (self.kept_replies or self.stashed)
             and self.actor is not None
             and self.actor.may_passivate()
         )

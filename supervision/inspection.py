@@ -30,7 +30,7 @@ class Statistics:
     """What passed through a cell since it was made; the counters survive restarts.
 
     ``accepted`` = ``handled`` + ``conflated`` + ``dropped`` + ``expired`` + ``dead`` + ``waiting``
-    + what is in hand. ``refused`` and ``late_replies`` are counted beside that.
+    + ``stashed`` + what is in hand. ``refused`` and ``late_replies`` are counted beside that.
 
     Attributes:
         started_at: when the current incarnation was ready; absolute Trio time.
@@ -46,6 +46,7 @@ class Statistics:
     expired: int
     dead: int
     waiting: int
+    stashed: int
     refused: int
     late_replies: int
     high_water: int
@@ -76,6 +77,7 @@ class Inspection:
             expired=box.expired,
             dead=box.dead,
             waiting=len(box.user),
+            stashed=cell.run.stashed if isinstance(cell.run, ActorRun) else 0,
             refused=box.refused,
             late_replies=box.late_replies,
             high_water=box.high_water,

@@ -213,6 +213,12 @@ class Mailbox:
         """Put a message that was in hand back to the front. It was accepted before."""
         self.user.appendleft(envelope)
 
+    def insert_front(self, envelope: Envelope, place: int = 0) -> None:
+        """Put a message before all that waits, after the first ``place`` ones."""
+        self.user.insert(place, envelope)
+        if self.singly:
+            self.singly += 1
+
     def push_control(self, item: object) -> bool:
         """Append to the control lane; False if it is overfull, which is always a bug."""
         if len(self.control) >= CONTROL_MAX:

@@ -146,6 +146,7 @@ async def open_system(
     registry: Registry | None = None,
     random: random_module.Random | None = None,
     hooks: Hooks | None = None,
+    strict: bool = False,
 ) -> AsyncIterator[System]:
     """Run a tree for the time of an ``async with`` block.
 
@@ -159,6 +160,8 @@ async def open_system(
         registry: made by the caller if factories need addresses of other children.
         random: source of jitter; seed it to repeat a run.
         hooks: told of what happens.
+        strict: for tests: a server that answers one ask twice gets `AnsweredTwice`; otherwise the
+            second answer is dropped and counted.
 
     Raises:
         SupervisorFailed: the root gave up. The block is cancelled; the group holds the causes.
@@ -168,6 +171,7 @@ async def open_system(
     """
     registry = Registry() if registry is None else registry
     registry.open(Hooks() if hooks is None else hooks, (random or random_module.Random()).random)
+    registry.services.strict = strict
     system = System(registry, spec)
     registry.seal()
     error: Exception | None = None

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
+from supervision.signals import Signal
+
 if TYPE_CHECKING:
     from supervision.cell import Cell
     from supervision.envelope import Envelope
@@ -41,9 +43,9 @@ class MessageEvent:
         attempt: how often it was taken in hand.
         wait: from sending to taking it in hand; 0 for OUT.
         seconds: time in the handler, awaits included; for a batch that of the whole batch.
-        outcome: ``handled``, ``answered``, ``kept`` (its reply was), ``expired``, ``unknown``,
-            ``cancelled`` or ``raised ...``; for OUT ``told`` or ``asked``: what became of it is
-            recorded at the receiver.
+        outcome: ``handled``, ``answered``, ``kept`` (its reply was), ``expired``, ``stashed``,
+            ``unknown``, ``ended``, ``cancelled`` or ``raised ...``; for OUT ``told`` or ``asked``:
+            what became of it is recorded at the receiver.
     """
 
     at: float
@@ -104,6 +106,8 @@ def outcome_of(envelope: Envelope, error: BaseException | None) -> str:
     """Say in a word how the handling of a message went."""
     if isinstance(error, trio.Cancelled):
         return "cancelled"
+    if isinstance(error, Signal):
+        return error.outcome
     if error is not None:
         return f"raised {error!r}"[:OUTCOME_CHARACTERS_MAX]
     reply = envelope.reply
