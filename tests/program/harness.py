@@ -200,21 +200,15 @@ class Program:
         assert answer.status == 200, f"{answer.status} {answer.text}"
         return answer.json()
 
-    def metrics(self) -> dict[str, float]:
-        """Return all samples of ``/metrics`` by name and labels as they are printed."""
-        text = self.request("GET", "/metrics").text
-        return {
-            f"{name}{{{labels}}}" if labels else name: float(value)
-            for name, labels, value in _SAMPLE.findall(text)
-        }
-
     def metric(self, name: str, **labels: str) -> float:
-        """Return the sum of a metric's samples that have these labels."""
+        """Return the sum of a metric's samples that have these labels; 0 where there are none."""
+        text = self.request("GET", "/metrics").text
+        assert f"# TYPE {name} " in text, f"there is no metric {name}"
         wanted = [f'{key}="{value}"' for key, value in labels.items()]
         return sum(
-            value
-            for sample, value in self.metrics().items()
-            if sample.partition("{")[0] == name and all(label in sample for label in wanted)
+            float(value)
+            for sample, found, value in _SAMPLE.findall(text)
+            if sample == name and all(label in found for label in wanted)
         )
 
     # -- what operators may ----------------------------------------------------------------------

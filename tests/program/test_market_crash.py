@@ -58,7 +58,7 @@ async def wait_crashes(exchange: Program, before: float) -> None:
 
 
 def failures(exchange: Program) -> float:
-    return exchange.metric("zaraba_actor_events_total", actor="markets")
+    return exchange.metric("zaraba_actor_events_total", actor="markets", event="child ended")
 
 
 async def test_other_markets_miss_nothing(exchange: Program) -> None:
