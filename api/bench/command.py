@@ -77,6 +77,13 @@ BENCHES: Final = {
         {"populations": ((100, 5),), "rounds": 10},
         is_async=True,
     ),
+    "actors": Bench(
+        "actors",
+        "actors: messages, questions, starts and restarts, beside bare Trio and pykka",
+        "what handlers do, telemetry, the wait for a busy actor",
+        {},
+        {"messages": 5_000, "asks": 500, "rounds": 1, "crowds": (10,)},
+    ),
     "recovery": Bench(
         "recovery",
         "start from a snapshot and a long journal after it",

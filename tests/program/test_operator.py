@@ -1,4 +1,4 @@
-"""What operators do from the command line: fund, move the oracle, watch; and what the faucet gives."""
+"""What operators do from the command line, and what the faucet gives."""
 
 import stat
 import subprocess
