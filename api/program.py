@@ -406,7 +406,7 @@ def _demo(program: Program) -> list[ChildSpec]:
     supervisor = SupervisorSpec(
         demo_children(demo), intensity=RESTARTS_MAX, period_seconds=RESTARTS_SECONDS
     )
-    return [ChildSpec("demo", supervisor, restart=Restart.TEMPORARY)]
+    return [ChildSpec("demo", supervisor, restart=Restart.TRANSIENT)]
 
 
 def _server(program: Program) -> ChildSpec:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trio
 
-from tests.program.harness import TEST_HOOKS, Program, run_command
+from tests.program.harness import Program, run_command
 
 pytestmark = pytest.mark.program
 
@@ -54,13 +54,14 @@ def test_one_market_is_restarted(exchange: Program, coin: str, asset: int) -> No
 
 
 def test_restart_that_takes_the_admin_socket_along(programs: Callable[..., Program]) -> None:
-    """The command waits until the exchange is back, and the exchange is ready again."""
-    program = programs(environment=TEST_HOOKS).start()
+    """The command waits until the exchange is back; all that went along is back too, demo included."""
+    program = programs("--demo").start()
     result = tree(program, "router", "--restart", "--json")
 
     answer = json.loads(result.stdout)
     assert (answer["actor"], answer["after"], answer["state"]) == ("router", 2, "running")
     assert told(program, "router")["restarts"] == 1
+    assert told(program, "demo/bots")["state"] == "running"
     assert program.stop() == 0
 
 
