@@ -54,7 +54,7 @@ def test_one_market_is_restarted(exchange: Program, coin: str, asset: int) -> No
 
 
 def test_restart_that_takes_the_admin_socket_along(programs: Callable[..., Program]) -> None:
-    """The command waits until the exchange is back; all that went along is back too, demo included."""
+    """The command waits until it is back, and all that went along, down to the demo's bots."""
     program = programs("--demo").start()
     result = tree(program, "router", "--restart", "--json")
 
