@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model import snapshot
 from model.commands import Noop, Tif
 from model.errors import UnreadableSnapshotError
 from model.exchange import Exchange
@@ -51,6 +52,29 @@ def test_loaded_exchange_shows_the_same() -> None:
         assert loaded.market_state(asset) == desk.exchange.market_state(asset)
     for account in (ALICE, BOB, CAROL, KEY):
         assert loaded.account_state(account) == desk.state(account)
+
+
+@pytest.mark.parametrize("items", [1, 2, 500])
+@pytest.mark.parametrize("orders", [0, 1, 15, 16, 70])
+def test_pieces_add_up_to_the_whole(
+    monkeypatch: pytest.MonkeyPatch, items: int, orders: int
+) -> None:
+    """A state that is encoded in pieces has the bytes that its whole would have."""
+    monkeypatch.setattr(snapshot, "ITEMS_PER_PIECE", items)
+    desk = lively_desk()
+    for number in range(orders):
+        desk.rest(ALICE, order("buy", str(50 + number % 40), "1"))
+    dump = desk.exchange.dump()
+
+    assert msgspec.msgpack.encode(msgspec.msgpack.decode(dump)) == dump
+
+
+@pytest.mark.parametrize("count", [0, 15, 16, 2**16 - 1, 2**16])
+def test_lists_begin_as_the_format_says(count: int) -> None:
+    """The head of a list of any length is that of the whole list encoded at once."""
+    whole = msgspec.msgpack.encode([0] * count)
+
+    assert b"".join(snapshot._array_pieces(count, [0] * count)) == whole
 
 
 def test_equal_states_have_equal_bytes_however_they_came_about() -> None:
