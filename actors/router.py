@@ -194,7 +194,7 @@ class Router(Actor):
     source: Source
     directory: Directory
     _attached: dict[AssetId | Address, _Attached] = field(init=False, factory=dict)
-    _missing: set[AssetId | Address] = field(init=False, factory=set)
+    _missing: dict[AssetId | Address, None] = field(init=False, factory=dict)
 
     async def init(self) -> None:
         """Learn who exists."""
@@ -208,12 +208,12 @@ class Router(Actor):
                     self._deliver(block)
             case Attach(subject, view):
                 self._attached[subject] = _Attached(view, self.directory.height)
-                self._missing.discard(subject)
+                self._missing.pop(subject, None)
             case Detach(subject, view):
                 attached = self._attached.get(subject)
                 if attached is not None and attached.view == view:
                     del self._attached[subject]
-                    self._missing.discard(subject)
+                    self._missing.pop(subject, None)
             case CatchUp():
                 pass  # all blocks before it are delivered
             case _Remind():
@@ -251,21 +251,21 @@ class Router(Actor):
             part = BlockPart(block.height, block.time_ms, to.previous, events)
             to.previous = block.height
             if to.view.tell(part):
-                self._missing.discard(subject)  # it sees the gap in this part
+                self._missing.pop(subject, None)  # it sees the gap in this part
             else:
                 self._note_missing(subject)
 
     def _note_missing(self, subject: AssetId | Address) -> None:
         if not self._missing:
             self.context.set_timer("remind", REMIND_SECONDS, _Remind())
-        self._missing.add(subject)
+        self._missing[subject] = None
 
     def _remind(self) -> None:
         """Tell views of their gap by a part without events that follows the one they missed."""
         for subject in list(self._missing):
             to = self._attached[subject]
             if to.view.tell(BlockPart(to.previous, self.directory.time_ms, to.previous, [])):
-                self._missing.discard(subject)
+                self._missing.pop(subject, None)
         if self._missing:
             self.context.set_timer("remind", REMIND_SECONDS, _Remind())
 

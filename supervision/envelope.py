@@ -66,7 +66,7 @@ class Reply:
         self.done = False
         self.on_abandon: Callable[[], None] | None = None
         self._home = server
-        self._keepers: set[Reply] | None = None
+        self._keepers: dict[Reply, None] | None = None
         self._task: Task | None = None
         self._then = then
         self._error: Exception | None = None
@@ -137,12 +137,12 @@ class Reply:
         self._home.mailbox.late_replies += 1
         self._unkeep()
 
-    def keep(self, keepers: "set[Reply]") -> None:
+    def keep(self, keepers: "dict[Reply, None]") -> None:
         """Note that an actor keeps this reply; if it ends first, the asker hears of it."""
         self.server = self.carrier = None
         if not (self.done or self.abandoned):
             self._keepers = keepers
-            keepers.add(self)
+            keepers[self] = None
 
     def carry(self, envelope: "Envelope", server: "Cell") -> None:
         """Note that ``server`` answers when it handles ``envelope``; nobody keeps the reply."""
@@ -152,7 +152,7 @@ class Reply:
 
     def _unkeep(self) -> None:
         if self._keepers is not None:
-            self._keepers.discard(self)
+            self._keepers.pop(self, None)
             self._keepers = None
 
     async def wait(self) -> Any:

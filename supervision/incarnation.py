@@ -85,7 +85,7 @@ class ActorRun(ScopedRun):
         )
         self.actor: Actor | None = None
         self.in_hand: Envelope | tuple[Envelope, ...] | None = None
-        self.kept_replies: set[Reply] = set()
+        self.kept_replies: dict[Reply, None] = {}
         self.idle_since = inf
         self.busy_since = inf
         self.end_reason = ""
@@ -94,7 +94,7 @@ class ActorRun(ScopedRun):
         self._aside: Aside | None = None
         self._called = False  # to attend to one of these before the next message
         self._timers: dict[object, Timer] | None = None
-        self._watching: set[Cell] | None = None
+        self._watching: dict[Cell, None] | None = None
         self._wake: Callable[[], object] | None = None
 
     # The loop
@@ -439,8 +439,8 @@ class ActorRun(ScopedRun):
         """See `Context.watch`."""
         cell = cell_of(address)
         if self._watching is None:
-            self._watching = set()
-        self._watching.add(cell)
+            self._watching = {}
+        self._watching[cell] = None
         cell.watch(self._notice, once=once)
 
     def unwatch(self, address: Address) -> None:

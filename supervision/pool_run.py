@@ -30,7 +30,7 @@ class PoolRun(Run):
         super().__init__(pool.cell, finished)
         self.pool = pool
         self._ended: deque[tuple[Member[Any], Run]] = deque()
-        self._delayed: set[Member[Any]] = set()
+        self._delayed: dict[Member[Any], None] = {}
         self._starting = 0
         self._nursery: trio.Nursery | None = None
 
@@ -96,7 +96,7 @@ class PoolRun(Run):
         wake_at = inf
         for member in list(self._delayed):
             if member.retry_at <= now:
-                self._delayed.remove(member)
+                del self._delayed[member]
                 to_start.append(member)
             else:
                 wake_at = min(wake_at, member.retry_at)
@@ -185,7 +185,7 @@ class PoolRun(Run):
         if delay > 0:
             member.retry_at = now + delay
             member.cell.hold(State.BACKOFF, member.retry_at)
-            self._delayed.add(member)
+            self._delayed[member] = None
         else:
             self.pool.to_start.append(member)
 
@@ -223,7 +223,7 @@ class PoolRun(Run):
                 run.request_stop("idle")
 
     def _begin_leaving(self, member: Member[Any]) -> None:
-        self._delayed.discard(member)
+        self._delayed.pop(member, None)
         if member.run is None:
             self.pool.forget(member)
         else:

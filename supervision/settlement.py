@@ -67,7 +67,7 @@ class Settlement:
         self.fail(envelope.reply)
         self._cell.bury(envelope, reason, self._exit.cause)
 
-    def fail_kept(self, replies: set[Reply]) -> None:
+    def fail_kept(self, replies: dict[Reply, None]) -> None:
         """Fail the asks whose replies the incarnation had kept for later."""
         for reply in list(replies):
             self.fail(reply)
