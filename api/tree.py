@@ -37,6 +37,7 @@ PIPE_COLUMNS: Final = 160
 
 EXIT_OK: Final = 0
 EXIT_REFUSED: Final = 1
+EXIT_INTERRUPTED: Final = 130
 
 
 @frozen(kw_only=True)
@@ -63,7 +64,7 @@ def run_tree(options: TreeOptions) -> int:
     try:
         trio.run(_run, options)
     except* KeyboardInterrupt:
-        pass
+        status = EXIT_OK if options.is_watching else EXIT_INTERRUPTED
     except* BrokenPipeError:
         # Whoever read our lines has left; Python would complain of it once more at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
