@@ -65,6 +65,7 @@ class Exit:
         initialised: its start had been done.
         cleanup_error: what ``on_stop`` raised, or TimeoutError when it ran out of time.
         in_hand: names of the types of the messages that were in hand.
+        contexts: what they carried; see `Hooks.capture`.
     """
 
     kind: ExitKind
@@ -73,6 +74,7 @@ class Exit:
     initialised: bool = True
     cleanup_error: Exception | None = None
     in_hand: tuple[str, ...] = ()
+    contexts: tuple[object, ...] = ()
 
 
 @attrs.frozen

@@ -57,6 +57,7 @@ class Call:
     function: Callable[[], Awaitable[Any]]
     value: Any = None
     error: Exception | None = None
+    abandoned: bool = False
     done: trio.Event = attrs.field(factory=trio.Event)
 
     def finish(self, error: Exception | None = None, *, value: Any = None) -> None:
@@ -70,7 +71,8 @@ class Supervisor:
     """The control face of one supervisor. Stays valid over its restarts.
 
     Changes wait behind what the supervisor does at the moment, such as a slow start: put a deadline
-    around them. A change whose caller is cancelled is carried out all the same.
+    around them. A change whose caller is gone when its turn comes is not made; one that has begun
+    is carried out all the same.
     """
 
     def __init__(self, cell: Cell) -> None:
@@ -168,7 +170,10 @@ class Supervisor:
     async def _call(self, run: SupervisorRun, function: Callable[[], Awaitable[Any]]) -> Any:
         call = Call(function)
         run.post(call)
-        await call.done.wait()
+        try:
+            await call.done.wait()
+        finally:
+            call.abandoned = True
         if call.error is not None:
             raise call.error
         return call.value

@@ -6,6 +6,7 @@ into log lines, counters and traces.
 
 from contextlib import AbstractContextManager
 from enum import Enum
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -53,7 +54,10 @@ class Report:
         attempt, intensity, period_seconds: restarts charged in the window, and the window.
         delay: wait before the restart.
         uptime: how long the incarnation ran after its start was done.
+        shutdown_seconds: the time it has to stop; inf for supervisors and pools.
+        depth, control_depth: messages waiting in each lane.
         in_hand: names of the types of the messages in hand.
+        contexts: what the ``capture`` hook said when they were sent: their traces.
         frames: for an overdue child, where its task waits, outermost first.
     """
 
@@ -71,9 +75,11 @@ class Report:
     period_seconds: float = 0.0
     delay: float = 0.0
     uptime: float = 0.0
+    shutdown_seconds: float = inf
     depth: int = 0
     control_depth: int = 0
     in_hand: tuple[str, ...] = ()
+    contexts: tuple[object, ...] = ()
     frames: tuple[str, ...] = ()
 
     @property

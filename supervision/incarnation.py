@@ -336,6 +336,10 @@ class ActorRun(ScopedRun):
         """Names of the types in hand, each once."""
         return tuple(dict.fromkeys(type(e.message).__name__ for e in self._envelopes_in_hand()))
 
+    def in_hand_contexts(self) -> tuple[object, ...]:
+        """What the messages in hand carry, where something was captured."""
+        return tuple(e.context for e in self._envelopes_in_hand() if e.context is not None)
+
     def in_hand_seconds(self) -> float:
         """Return how long the batch in hand has been worked on; 0 if nothing is in hand."""
         if self.in_hand is None:

@@ -18,7 +18,7 @@ from supervision.incarnation import ActorRun
 from supervision.pool import Member, Pool
 from supervision.restarts import ExitKind, FailureStreak, Restart, RestartWindow, should_restart
 from supervision.run import Run, StartStatus, split_failure
-from supervision.stopping import report_end, report_stop, stop_run
+from supervision.stopping import overdue_at, report_end, report_overdue, report_stop, stop_run
 
 
 class PoolRun(Run):
@@ -100,7 +100,7 @@ class PoolRun(Run):
                 to_start.append(member)
             else:
                 wake_at = min(wake_at, member.retry_at)
-        while to_start and self._starting < self.pool.spec.starting_max:
+        while to_start and self._starting < self.pool.spec.starting_max and self.stop_at is None:
             self._start(to_start.popleft())
         return wake_at
 
@@ -142,21 +142,21 @@ class PoolRun(Run):
         assert exit is not None
         member.run = None
         if member.leaving:
-            report_stop(self.cell, member.cell, spec.restart, exit)
+            report_stop(self.cell, member.cell, spec, exit)
             self.pool.forget(member)
         elif member.renewing:
             member.renewing = member.passivating = False
-            report_stop(self.cell, member.cell, spec.restart, exit)
+            report_stop(self.cell, member.cell, spec, exit)
             self.pool.to_start.append(member)
         elif member.passivating:
             member.passivating = False
-            report_stop(self.cell, member.cell, spec.restart, exit)
+            report_stop(self.cell, member.cell, spec, exit)
             self.pool.make_idle(member)
         else:
             uptime = (
                 self.cell.services.clock() - member.cell.started_at if exit.initialised else 0.0
             )
-            report_end(self.cell, member.cell, spec.restart, exit, uptime)
+            report_end(self.cell, member.cell, spec, exit, uptime)
             self._after_end(member, exit, uptime)
 
     def _after_end(self, member: Member[Any], exit: Exit, uptime: float) -> None:
@@ -198,6 +198,7 @@ class PoolRun(Run):
             child=member.cell.path,
             generation=member.cell.generation,
             restart=spec.restart,
+            shutdown_seconds=spec.shutdown_seconds,
             kind=exit.kind,
             cause=exit.cause,
             attempt=0 if member.window is None else len(member.window),
@@ -205,6 +206,9 @@ class PoolRun(Run):
             period_seconds=spec.period_seconds,
             delay=delay,
             depth=len(member.cell.mailbox.user),
+            control_depth=len(member.cell.mailbox.control),
+            in_hand=exit.in_hand,
+            contexts=exit.contexts,
         )
         self.cell.services.reporter.report(report)
 
@@ -234,8 +238,14 @@ class PoolRun(Run):
         running = [m.run for m in self.pool.members.values() if m.run is not None]
         for run in running:
             run.request_stop(self.stop_reason)
+        with trio.move_on_at(max(map(overdue_at, running), default=inf)):
+            for run in running:
+                await run.wait_done()
         for run in running:
-            await stop_run(run, self.cell, self.pool.spec.restart, self.stop_reason)
+            if run.exit is None:
+                report_overdue(self.cell, run, self.pool.spec)
+        for run in running:
+            await stop_run(run, self.cell, self.pool.spec, self.stop_reason)
         for member in self.pool.members.values():
             member.run = None
 

@@ -96,6 +96,10 @@ class Run:
         """Return how long the message or batch in hand has been worked on; 0 if there is none."""
         return 0.0
 
+    def in_hand_contexts(self) -> tuple[object, ...]:
+        """What the messages in hand carry, where something was captured."""
+        return ()
+
     async def wait_done(self) -> None:
         """Wait until it has ended, its clean-up included."""
         if self.exit is None:
@@ -240,7 +244,8 @@ class ScopedRun(Run):
         return self._exit(ExitKind.NORMAL, None, "")
 
     def _exit(self, kind: ExitKind, cause: Exception | None, reason: str) -> Exit:
-        return Exit(kind, cause, reason, self.ready, in_hand=self.in_hand_types())
+        in_hand, contexts = self.in_hand_types(), self.in_hand_contexts()
+        return Exit(kind, cause, reason, self.ready, in_hand=in_hand, contexts=contexts)
 
     async def _clean_up_in_scope(self, exit: Exit) -> Exit:
         """Run the clean-up under its deadline; return the exit with what went wrong in it."""

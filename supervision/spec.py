@@ -81,6 +81,7 @@ class PoolSpec(Generic[K]):
         Raises:
             SpecError: a bound or a time cannot be.
         """
+        _check_words(restart=(self.restart, Restart))
         _check_budget(self.intensity, self.period_seconds)
         _check_times(self.shutdown_seconds, self.init_seconds, self.drain_seconds)
         if self.capacity < 1 or self.starting_max < 1:
@@ -116,6 +117,11 @@ class SupervisorSpec:
         Raises:
             SpecError: two children with one id, an impossible budget, or a misplaced significant.
         """
+        _check_words(
+            strategy=(self.strategy, Strategy),
+            budget=(self.budget, Budget),
+            auto_shutdown=(self.auto_shutdown, AutoShutdown),
+        )
         _check_budget(self.intensity, self.period_seconds)
         ids = [child.id for child in self.children]
         if len(set(ids)) != len(ids):
@@ -174,9 +180,16 @@ class ChildSpec:
         """
         if not self.id or "/" in self.id:
             raise SpecError(f"{self.id!r} cannot be part of a path")
+        _check_words(restart=(self.restart, Restart))
         _check_times(self.shutdown_seconds, self.init_seconds, self.drain_seconds)
         if self.significant and self.restart is Restart.PERMANENT:
             raise SpecError(f"{self.id}: a permanent child never ends, so it cannot be significant")
+
+
+def _check_words(**words: tuple[object, type[Enum]]) -> None:
+    for name, (value, kind) in words.items():
+        if not isinstance(value, kind):
+            raise SpecError(f"{name}: {value!r} is not a {kind.__name__}")
 
 
 def _check_budget(intensity: int, period_seconds: float) -> None:

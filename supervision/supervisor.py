@@ -35,7 +35,7 @@ from supervision.restarts import (
 )
 from supervision.run import Run, StartStatus, split_failure
 from supervision.spec import AutoShutdown, ChildSpec, SupervisorSpec
-from supervision.stopping import report_end, stop_run
+from supervision.stopping import report_end, stop_run, time_to_stop
 from supervision.strategies import plan_restart
 
 
@@ -177,7 +177,8 @@ class SupervisorRun(Run):
 
     async def _handle(self, item: Run | Call) -> None:
         if isinstance(item, Call):
-            await self._serve_call(item)
+            if not item.abandoned:
+                await self._serve_call(item)
             return
         child = next((c for c in self.children.values() if c.run is item), None)
         if child is not None:
@@ -226,6 +227,8 @@ class SupervisorRun(Run):
             self._report(Event.START_FAILED, child, kind=exit.kind, cause=exit.cause)
         else:
             close_subtree(child.cell)
+            if exit.kind is ExitKind.NORMAL and child.spec.restart is Restart.TEMPORARY:
+                self.drop(child)
         return exit
 
     async def _try_start(self, child: Child) -> Exit | None:
@@ -237,6 +240,9 @@ class SupervisorRun(Run):
             error = InitFailed(f"{child.cell.path} could not be made: {failure!r}")
             error.__cause__ = failure
             return Exit(ExitKind.ABNORMAL, error, initialised=False)
+        if self.stopping:  # its factory, or a hook, asked for it
+            await trio.lowlevel.checkpoint()
+            return Exit(ExitKind.STOPPED, reason=self.stop_reason, initialised=False)
         try:
             exit: Exit | None = await self._nursery.start(child.run.run, name=child.cell.path)
         finally:
@@ -247,7 +253,7 @@ class SupervisorRun(Run):
 
     async def _child_ended(self, child: Child, run: Run, exit: Exit) -> None:
         uptime = max(self.cell.services.clock() - child.cell.started_at, 0.0)
-        report_end(self.cell, child.cell, child.spec.restart, exit, uptime)
+        report_end(self.cell, child.cell, child.spec, exit, uptime)
         if not should_restart(child.spec.restart, exit.kind):
             child.self_ended = True
             self._retire(child)
@@ -342,8 +348,8 @@ class SupervisorRun(Run):
             if exit is not None and exit.kind is ExitKind.ABNORMAL and not self.stopping:
                 if member.spec.restart is Restart.TEMPORARY:
                     self._retire(member)
-                else:
-                    await self._restart(member, exit, 0.0)
+                    continue
+                await self._restart(member, exit, 0.0)
                 return
 
     async def renew(self, child: Child, reason: str) -> None:
@@ -363,7 +369,7 @@ class SupervisorRun(Run):
         run, child.run = child.run, None
         child.retry_at = inf
         if run is not None:
-            await stop_run(run, self.cell, child.spec.restart, reason)
+            await stop_run(run, self.cell, child.spec, reason)
         if self.cell.services.closing:
             close_subtree(child.cell)
 
@@ -383,6 +389,7 @@ class SupervisorRun(Run):
             supervisor=self.path,
             child=child.cell.path,
             restart=child.spec.restart,
+            shutdown_seconds=time_to_stop(child.spec),
             intensity=self.spec.intensity,
             period_seconds=self.spec.period_seconds,
             depth=len(child.cell.mailbox.user),
