@@ -9,13 +9,17 @@ The session's seed stands in the header of the run and in the report of each fai
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable
 
 import hypothesis
 import pytest
 import trio
 
+from supervision.faults import Sweep
+
 SEED_BITS = 32
+SWEPT = pytest.StashKey[Counter[str]]()
 
 # No deadline: a busy machine is not a failed property. The blob repeats a failure elsewhere.
 hypothesis.settings.register_profile("zaraba", deadline=None, print_blob=True)
@@ -54,3 +58,24 @@ def seed(request: pytest.FixtureRequest, seed_scheduling: Callable[[int], None])
     seed_scheduling(test_seed)
     print(f"repeat with --seed {session_seed} (this test: {test_seed})")
     return test_seed
+
+
+@pytest.fixture
+def swept(request: pytest.FixtureRequest) -> Callable[[str, Sweep], None]:
+    """Return a function that counts what a sweep struck, for the end of the run."""
+    counts = request.config.stash.setdefault(SWEPT, Counter())
+
+    def count(what: str, sweep: Sweep) -> None:
+        print(sweep.summary())
+        counts[what] += sweep.steps
+
+    return count
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    counts = terminalreporter.config.stash.get(SWEPT, Counter())
+    if counts:
+        terminalreporter.section("checkpoints swept")
+        for what, steps in sorted(counts.items()):
+            terminalreporter.line(f"{steps:7,}  {what}")
+        terminalreporter.line(f"{counts.total():7,}  in all")

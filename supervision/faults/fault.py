@@ -81,12 +81,16 @@ class Fault(trio.abc.Instrument):
     ) -> bool:
         """Absorb what was injected, and nothing else."""
         self._tasks.clear()
-        if self.scope.__exit__(kind, error, traceback):
-            return True
         rest = error
-        if error is not None and self.injected:
-            rest = _without(error, self.injected)
-            self.caught = rest is not error
+        try:
+            if self.scope.__exit__(kind, error, traceback):
+                return True
+        except BaseException as remaining:  # noqa: BLE001, ASYNC103  # Trio raises what it left over
+            rest = remaining  # noqa: ASYNC104  # raised below, but for what was injected
+        if rest is not None and self.injected:
+            left = _without(rest, self.injected)
+            self.caught = left is not rest
+            rest = left
         if rest is not None and rest is not error:
             raise rest
         return rest is None
