@@ -291,4 +291,6 @@ async def print_trace(options: TreeOptions, palette: Palette) -> None:
 def _message_line(options: TreeOptions, message: Any, palette: Palette) -> str:
     if options.is_json:
         return json.dumps(message)
-    return describe_message(msgspec.convert(message, TracedMessage), palette=palette)
+    columns = _columns() if sys.stdout.isatty() else None
+    told = msgspec.convert(message, TracedMessage)
+    return describe_message(told, columns=columns, palette=palette)

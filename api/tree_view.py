@@ -197,10 +197,12 @@ def _rows(nodes: Sequence[Node]) -> list[_Row]:
 
 
 def _name(node: Node) -> str:
-    key = node.path.rpartition("/")[2]
-    if len(key) >= ADDRESS_CHARACTERS_MIN:
-        key = f"{key[:10]}…{key[-4:]}"
-    return f"{key} {node.title}".rstrip()
+    return f"{_key(node.path.rpartition('/')[2])} {node.title}".rstrip()
+
+
+def _key(text: str) -> str:
+    """Return a long key by its ends, anything else as it is."""
+    return text if len(text) < ADDRESS_CHARACTERS_MIN else f"{text[:10]}…{text[-4:]}"
 
 
 def _more(pool: Node, listed: Sequence[Node]) -> str:
@@ -365,29 +367,45 @@ def _details(node: Node, frames: Sequence[str], columns: int, palette: Palette) 
     return lines
 
 
-TRACE_TITLES: Final = f"{'time':<12}  {'':3}  {'wait':>6}  {'took':>6}  message"
+TRACE_TITLES: Final = f"{'time':<12}  {'':3}  {'wait':>6}  {'took':>6}  {'outcome':<9}  message"
 
 
 def describe_message(
     message: TracedMessage,
     *,
+    columns: int | None = None,
     palette: Palette = COLOURLESS,
     time_of_day: Callable[[int], str] = local_time,
 ) -> str:
-    """Return one traced message in a line: time, way, wait, time in the handler, type, outcome."""
+    """Return one traced message in a line: time, way, wait, time in the handler, outcome, type.
+
+    ``columns`` is the width of the terminal, if there is one; long keys are then shown by their
+    ends.
+    """
     is_in = message.way == "in"
     at = f"{time_of_day(message.time_ms)}.{message.time_ms % 1000:03d}"
     took = duration(message.handle_seconds) if is_in else ""
     wait = duration(message.wait_seconds) if is_in else ""
-    peer = message.peer or "outside"
+    outcome, _, why = _one_line(message.outcome).partition(" ")
     way = palette.paint(f"{message.way:3}", palette.bid if is_in else palette.bold)
-    failed = message.outcome.startswith("raised")
-    outcome = palette.paint(_one_line(message.outcome), palette.ask if failed else palette.dim)
-    towards = "from" if is_in else "to"
-    return (
+    colour = palette.ask if outcome == "raised" else palette.dim
+    head = (
         f"{palette.paint(at, palette.dim)}  {way}  {wait:>6}  {took:>6}  "
-        f"{message.type} {palette.paint(f'{towards} {peer}', palette.dim)}  {outcome}"
+        f"{palette.paint(f'{outcome:<9}', colour)}  "
     )
+    peer = message.peer or "outside"
+    if columns is not None:
+        peer = "/".join(_key(part) for part in peer.split("/"))
+    towards = f" {'from' if is_in else 'to'} {peer}"
+    if columns is not None:
+        room = max(columns - len(TRACE_TITLES) + len("message"), 1)
+        name = shortened(message.type, room)
+        towards = shortened(towards, room - len(name))
+        why = shortened(why, max(room - len(name) - len(towards) - len(GAP), 0))
+    else:
+        name = message.type
+    tail = GAP + palette.paint(why, palette.ask) if why else ""
+    return head + name + palette.paint(towards, palette.dim) + tail
 
 
 def describe_restart(answer: Mapping[str, object]) -> str:

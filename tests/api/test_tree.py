@@ -217,9 +217,23 @@ def test_traced_message_in_a_line() -> None:
     )  # fmt: skip
 
     assert [describe_message(m, time_of_day=lambda _: "20:01:12") for m in (came, went)] == [
-        "20:01:12.005  in    0.4ms   2.0ms  BlockPart from router  raised ValueError()",
-        "20:01:12.005  out                  Ask to outside  asked",
+        "20:01:12.005  in    0.4ms   2.0ms  raised     BlockPart from router  ValueError()",
+        "20:01:12.005  out                  asked      Ask to outside",
     ]
+
+
+@pytest.mark.parametrize("columns", [48, 60, 80, 100])
+@pytest.mark.parametrize("outcome", ["answered", f"raised {'Error' * 40}"])
+def test_traced_message_fits_the_terminal(columns: int, outcome: str) -> None:
+    """Long keys are shown by their ends, and what is still too long is cut."""
+    message = TracedMessage(
+        time_ms=5, way="in", type="SubmitAction", peer=f"accounts/{ADDRESS}",
+        wait_seconds=0.0, handle_seconds=12.0, outcome=outcome,
+    )  # fmt: skip
+    line = visible(describe_message(message, columns=columns, palette=COLOURED))
+
+    assert len(line) <= columns
+    assert ("from accounts/0x8c967e73…7f1d" in line) == (columns >= 90)
 
 
 def test_restart_in_a_line() -> None:
