@@ -20,6 +20,7 @@ BACKOFF = State.BACKOFF
 
 current_run: ContextVar["ActorRun | None"] = ContextVar("current_run", default=None)
 """The actor in whose task, or in whose descendants, the current code runs."""
+get_current_run = current_run.get
 
 
 class Address:
@@ -45,7 +46,7 @@ class Address:
         mailbox = cell.mailbox
         services = cell.services
         envelope = Envelope(message, None, services.clock())
-        run = current_run.get()
+        run = get_current_run()
         if run is not None:
             envelope.sender = run.path
             if run.cell.recorders is not None:

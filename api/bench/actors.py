@@ -30,7 +30,6 @@ from trio.testing import wait_all_tasks_blocked
 
 from api.bench.bare import BareServer, drain_channel
 from api.bench.rows import Row, print_rows
-from api.serve import GC_THRESHOLDS
 from supervision import (
     NO_BACKOFF,
     Actor,
@@ -59,6 +58,8 @@ def run(
     *, messages: int = 100_000, asks: int = 10_000, rounds: int = 5, crowds: Sequence[int] = CROWDS
 ) -> list[Row]:
     """Measure everything; about a quarter of a minute with the default sizes."""
+    from api.serve import GC_THRESHOLDS
+
     before = gc.get_threshold()
     gc.set_threshold(*GC_THRESHOLDS)
     try:
