@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -64,6 +64,7 @@ from supervision import (
     Report,
     Restart,
     Strategy,
+    SupervisionError,
     SupervisorSpec,
     System,
     Task,
@@ -84,6 +85,10 @@ MARKETS_MAX: Final = 1_000
 ACCOUNTS_MAX: Final = 20_000
 """Accounts with live interest at once; idle ones make room."""
 ACCOUNT_IDLE_SECONDS: Final = 120.0
+WAKE_SECONDS_MAX: Final = 10.0
+"""How long a start waits for the markets. One that does not come up, or a router that falls again
+meanwhile, must hold up neither the others nor its own restart.
+"""
 HISTORY_RESTARTS_MAX: Final = 20
 """More than its backoff allows: a full disk ends neither the program nor a session."""
 HISTORY_RESTARTS_SECONDS: Final = 60.0
@@ -437,8 +442,10 @@ async def _serve_admin(program: Program, task_status: trio.TaskStatus[None]) -> 
 async def _watch(program: Program, task_status: trio.TaskStatus[None]) -> None:
     """Wake the markets, then look after the connections."""
     gateway = program.gateway
-    for instrument in gateway.directory.instruments:
-        await gateway.read_market(instrument.asset, lambda view: view.mark)
+    with trio.move_on_after(WAKE_SECONDS_MAX):
+        for instrument in gateway.directory.instruments:
+            with suppress(SupervisionError):  # readiness names it
+                await gateway.read_market(instrument.asset, lambda view: view.mark)
     task_status.started()
     while True:
         gateway.connections.check(trio.current_time())

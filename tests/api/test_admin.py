@@ -2,7 +2,7 @@
 
 import stat
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ HANDLERS: dict[str, Handler] = {"echo": echo, "refuse": refuse, "fall": fall}
 
 @asynccontextmanager
 async def open_admin(directory: Path) -> AsyncIterator[Path]:
-    directory.mkdir(parents=True, exist_ok=True)
+    await trio.Path(directory).mkdir(parents=True, exist_ok=True)
     async with trio.open_nursery() as nursery:
         await nursery.start(serve_admin, directory, HANDLERS)
         yield directory
@@ -114,10 +114,11 @@ async def test_a_line_without_end_is_cut_off(tmp_path: Path) -> None:
     async with open_admin(tmp_path):
         stream = await trio.open_unix_socket(str(tmp_path / ADMIN_SOCKET))
         async with stream:
-            with pytest.raises((trio.BrokenResourceError, AssertionError)):
+            with suppress(trio.BrokenResourceError):
                 for _ in range(100):
                     await stream.send_all(b"x" * REQUEST_BYTES_MAX)
-                assert await stream.receive_some() != b""
+            with pytest.raises(trio.BrokenResourceError):
+                await stream.send_all(b"x")
 
 
 # ---- what operators may do -------------------------------------------------------------------
