@@ -104,8 +104,10 @@ async def test_the_acknowledgement_comes_before_the_data(tmp_path: Path) -> None
         ),
         (
             '{"method":"post","id":3,"request":{"type":"explorer","payload":{}}}',
-            "Error parsing JSON into valid websocket request: "
-            '{"method":"post","id":3,"request":{"type":"explorer","payload":{}}}',
+            (
+                "Error parsing JSON into valid websocket request: "
+                '{"method":"post","id":3,"request":{"type":"explorer","payload":{}}}'
+            ),
         ),
     ],
 )
@@ -185,11 +187,8 @@ async def test_posts_are_answered(tmp_path: Path) -> None:
         await client.program.gateway.fund(key(1).address, 100_000 * USD)
 
         def post(number: int, kind: str, payload: bytes) -> str:
-            return '{"method":"post","id":%d,"request":{"type":"%s","payload":%s}}' % (
-                number,
-                kind,
-                payload.decode(),
-            )
+            request = f'{{"type":"{kind}","payload":{payload.decode()}}}'
+            return f'{{"method":"post","id":{number},"request":{request}}}'
 
         told = await client.ask(post(1, "info", b'{"type":"meta"}'))
         assert told["data"]["id"] == 1
