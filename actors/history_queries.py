@@ -8,6 +8,7 @@ itself.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ import msgspec
 from attrs import frozen
 
 from actors.history_rows import BASE_INTERVALS
+from actors.history_store import decode_batch
 from actors.journal_file import connect
 from model.ids import Address, AssetId, Cloid, OrderId
 from model.views.account import RECENT_FILLS_MAX, RECENT_LEDGER_MAX, RECENT_ORDERS_MAX, AccountSeeds
@@ -44,7 +46,6 @@ _FOREVER: Final = 2**63 - 1
 _CANDLE: Final = "open_ms, open, high, low, close, lots, notional, count, height"
 
 _decode_fill = msgspec.msgpack.Decoder(Fill).decode
-_decode_order = msgspec.msgpack.Decoder(OrderRecord).decode
 _decode_ledger = msgspec.msgpack.Decoder(LedgerRecord).decode
 _decode_trade = msgspec.msgpack.Decoder(TradeRecord).decode
 
@@ -108,31 +109,41 @@ class HistoryReader:
         self, account: Address, *, limit: int = ORDERS_MAX, upto_height: int = _FOREVER
     ) -> list[OrderRecord]:
         """Return the status changes of an account's orders, newest first."""
-        rows = self._connection.execute(
-            "SELECT record FROM orders WHERE account = ? AND height <= ? ORDER BY id DESC LIMIT ?",
-            (self._account_id(account), upto_height, min(limit, ORDERS_MAX)),
+        batches = self._connection.execute(
+            "SELECT records FROM batches WHERE account = ? ORDER BY id DESC",
+            (self._account_id(account),),
         )
-        return [_decode_order(record) for (record,) in rows]
+        newest_first = (
+            order
+            for (records,) in batches
+            for height, order in reversed(decode_batch(records))
+            if height <= upto_height
+        )
+        return list(islice(newest_first, min(limit, ORDERS_MAX)))
 
     def order(self, account: Address, target: OrderId | Cloid) -> OrderRecord | None:
         """Return what an order of an account came to last; of a reused cloid, the latest order.
 
         Orders that were refused never got an id and are not found.
         """
-        account_id = self._account_id(account)
         if isinstance(target, str):
             row = self._one(
-                "SELECT record FROM orders WHERE cloid = ? AND account = ? AND oid > 0"
-                " ORDER BY id DESC LIMIT 1",  # a cloid is free again only when its order is gone
-                (target, account_id),
+                "SELECT oid FROM cloids WHERE cloid = ? AND account = ?",
+                (target, self._account_id(account)),
             )
-        else:
-            row = self._one(
-                "SELECT record FROM orders WHERE oid = ? AND oid > 0 AND account = ?"
-                " ORDER BY id DESC LIMIT 1",
-                (_sql_int(target), account_id),
-            )
-        return None if row is None else _decode_order(row[0])
+            if row is None:
+                return None
+            target = OrderId(row[0])
+        # Both are asked in one statement, in which nothing moves from the one to the other.
+        row = self._one(
+            "SELECT records FROM batches WHERE id = coalesce("
+            "(SELECT batch FROM closed_orders WHERE oid = :oid),"
+            "(SELECT batch FROM open_orders WHERE oid = :oid))",
+            {"oid": _sql_int(target)},
+        )
+        records = [] if row is None else decode_batch(row[0])
+        found = [order for _, order in records if order.oid == target and order.account == account]
+        return found[-1] if found else None
 
     def ledger_of(
         self,
@@ -301,7 +312,9 @@ class HistoryReader:
         row = self._one("SELECT id FROM accounts WHERE address = ?", (account,))
         return 0 if row is None else row[0]
 
-    def _one(self, query: str, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
+    def _one(
+        self, query: str, parameters: tuple[object, ...] | dict[str, object]
+    ) -> tuple[Any, ...] | None:
         row: tuple[Any, ...] | None = self._connection.execute(query, parameters).fetchone()
         return row
 

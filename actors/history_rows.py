@@ -10,7 +10,7 @@ from attrs import Factory, define
 
 from model.blocks import Block
 from model.events import Credited, Event, MarketListed, Traded, UsdSent
-from model.ids import Address, OrderId
+from model.ids import Address, Cloid, OrderId
 from model.instruments import Instrument
 from model.views.candles import DAY_MS, HOUR_MS, MINUTE_MS
 from model.views.records import (
@@ -22,12 +22,18 @@ from model.views.records import (
     OrderRecord,
     TradeRecord,
     fills_from,
+    is_immediate,
     ledger_from,
     trade_from,
 )
 
 BASE_INTERVALS: Final[dict[str, int]] = {"1m": MINUTE_MS, "1h": HOUR_MS, "1d": DAY_MS}
 """Intervals that are stored, and their lengths."""
+
+ORDERS_PER_BATCH: Final = 64
+"""Records of one account's orders that are kept as one row. A row costs far more than a record; but
+to find one record is to read all of its batch.
+"""
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -36,8 +42,10 @@ _encode = msgspec.msgpack.Encoder().encode
 class Rows:
     """The rows that some blocks add to each table; filled by ``take``.
 
-    ``opened`` and ``closed`` are the orders that were not open before and are now, and the other
-    way round; those that came and went within the blocks are in neither.
+    ``batches`` are the records of orders, each with its height: in order for each account, so many
+    to a batch. ``opened`` and ``closed`` tell in which batch the last record of an order stands;
+    ``gone`` are orders that may have been open before these blocks. ``cloids`` has the newest order
+    of each.
     """
 
     instruments: list[Instrument]
@@ -46,13 +54,17 @@ class Rows:
     markets: list[tuple[int, bytes]] = Factory(list)
     accounts: list[tuple[int, str]] = Factory(list)
     fills: list[tuple[int, int, int, bytes]] = Factory(list)
-    orders: list[tuple[int, int, str | None, int, bytes]] = Factory(list)
+    batches: list[tuple[int, list[tuple[int, OrderRecord]]]] = Factory(list)
+    cloids: dict[tuple[Cloid, int], OrderId] = Factory(dict)
     ledger: list[tuple[int, int, int, bytes]] = Factory(list)
     trades: list[tuple[int, int, int, bytes]] = Factory(list)
     candles: dict[tuple[int, str, int], list[int]] = Factory(dict)
     volumes: dict[tuple[int, int], list[int]] = Factory(dict)
-    opened: dict[OrderId, None] = Factory(dict)
-    closed: dict[OrderId, None] = Factory(dict)
+    opened: dict[OrderId, int] = Factory(dict)
+    closed: dict[OrderId, int] = Factory(dict)
+    gone: list[OrderId] = Factory(list)
+    _placed: set[OrderId] = Factory(set)
+    _filling: dict[int, int] = Factory(dict)
 
     def take(self, block: Block) -> None:
         height, time_ms = block.height, block.time_ms
@@ -66,16 +78,36 @@ class Rows:
                     also(self, event, Moment(height, time_ms, index))
 
     def _add_order(self, order: OrderRecord, height: int) -> None:
+        account, oid = self._account_id(order.account), order.oid
+        batch = self._filling.get(account)
+        if batch is None or len(self.batches[batch][1]) == ORDERS_PER_BATCH:
+            batch = self._begin_batch(account)
+        self.batches[batch][1].append((height, order))
+        if order.status == OPEN:
+            self.opened[oid] = batch
+            if order.remaining == order.lots:
+                self._placed.add(oid)
+                self._note_cloid(order, account)
+        elif oid:
+            self._close(order, account, batch)
+
+    def _close(self, order: OrderRecord, account: int, batch: int) -> None:
         oid = order.oid
-        if order.status != OPEN:
-            if oid in self.opened:
-                del self.opened[oid]
-            elif oid:
-                self.closed[oid] = None
-        elif order.remaining == order.lots and order.status_ms == order.placed_ms:
-            self.opened[oid] = None
-        account = self.account_ids.get(order.account) or self._new_account(order.account)
-        self.orders.append((account, oid, order.cloid, height, _encode(order)))
+        self.closed[oid] = batch
+        self.opened.pop(oid, None)
+        if oid not in self._placed:
+            self.gone.append(oid)
+        if is_immediate(order.tif):  # this is its first record
+            self._note_cloid(order, account)
+
+    def _note_cloid(self, order: OrderRecord, account: int) -> None:
+        if order.cloid is not None:
+            self.cloids[order.cloid, account] = order.oid
+
+    def _begin_batch(self, account: int) -> int:
+        index = self._filling[account] = len(self.batches)
+        self.batches.append((account, []))
+        return index
 
     def _take_trade(self, event: Traded, at: Moment) -> None:
         self._add_trade(trade_from(event, at))

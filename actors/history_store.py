@@ -6,8 +6,8 @@ So a crash at any moment leaves a history that is right up to some height, and t
 the journal. There is no fsync on the way (``synchronous=NORMAL``).
 
 Records are stored as the bytes of ``model.views.records``, with only the columns that are searched
-beside them. Candles are kept for a minute, an hour and a day; longer ones are put together when
-asked for.
+beside them; those of orders, by far the most, many to a row: the records of one account, in order.
+Candles are kept for a minute, an hour and a day; longer ones are put together when asked for.
 
 This runs beside the order flow and must take little from it: see ``actors.many_rows``.
 """
@@ -25,12 +25,13 @@ from actors.history_rows import Rows
 from actors.journal_file import SQLITE_ERRORS, connect
 from actors.many_rows import delete_keys, insert_rows
 from model.blocks import GENESIS_DIGEST, Block
+from model.ids import OrderId
 from model.instruments import Instrument
 from model.state import RestingOrder
 from model.views.records import OpenOrders, OrderRecord
 
 APPLICATION_ID: Final = 0x5A_41_52_48
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 WAL_BYTES_MAX: Final = 8 * 2**20
 """The write-ahead log is moved into the file when it is this long, and shortened to it if one
@@ -43,17 +44,18 @@ _SCHEMA: Final = (
         height INTEGER NOT NULL, time_ms INTEGER NOT NULL, digest BLOB NOT NULL)""",
     "CREATE TABLE markets (asset INTEGER PRIMARY KEY, record BLOB NOT NULL)",
     "CREATE TABLE accounts (id INTEGER PRIMARY KEY, address TEXT NOT NULL UNIQUE)",
-    "CREATE TABLE open_orders (oid INTEGER PRIMARY KEY)",
+    "CREATE TABLE open_orders (oid INTEGER PRIMARY KEY, batch INTEGER NOT NULL)",
+    "CREATE TABLE closed_orders (oid INTEGER PRIMARY KEY, batch INTEGER NOT NULL)",
+    """CREATE TABLE batches (
+        id INTEGER PRIMARY KEY, account INTEGER NOT NULL, records BLOB NOT NULL)""",
+    "CREATE INDEX batches_by_account ON batches (account)",
+    """CREATE TABLE cloids (
+        cloid TEXT, account INTEGER, oid INTEGER NOT NULL,
+        PRIMARY KEY (cloid, account)) WITHOUT ROWID""",
     """CREATE TABLE fills (
         id INTEGER PRIMARY KEY, account INTEGER NOT NULL, time_ms INTEGER NOT NULL,
         height INTEGER NOT NULL, record BLOB NOT NULL)""",
     "CREATE INDEX fills_by_account ON fills (account, time_ms)",
-    """CREATE TABLE orders (
-        id INTEGER PRIMARY KEY, account INTEGER NOT NULL, oid INTEGER NOT NULL, cloid TEXT,
-        height INTEGER NOT NULL, record BLOB NOT NULL)""",
-    "CREATE INDEX orders_by_account ON orders (account)",
-    "CREATE INDEX orders_by_oid ON orders (oid) WHERE oid > 0",
-    "CREATE INDEX orders_by_cloid ON orders (cloid, account) WHERE cloid IS NOT NULL AND oid > 0",
     """CREATE TABLE ledger (
         id INTEGER PRIMARY KEY, account INTEGER NOT NULL, time_ms INTEGER NOT NULL,
         height INTEGER NOT NULL, record BLOB NOT NULL)""",
@@ -70,23 +72,25 @@ _SCHEMA: Final = (
         account INTEGER, day_ms INTEGER, taker INTEGER, maker INTEGER,
         PRIMARY KEY (account, day_ms)) WITHOUT ROWID""",
 )
-_OPEN_ORDERS: Final = """
-SELECT (SELECT record FROM orders WHERE orders.oid = open_orders.oid AND oid > 0
-        ORDER BY id DESC LIMIT 1)
-FROM open_orders
+_OPEN_BATCHES: Final = """
+SELECT records FROM batches WHERE id IN (SELECT batch FROM open_orders) ORDER BY id
 """
-"""The last record of an order that is open is all that there is to know about it."""
 _MERGE_CANDLE: Final = """ON CONFLICT DO UPDATE SET
     high = max(high, excluded.high), low = min(low, excluded.low), close = excluded.close,
     lots = lots + excluded.lots, notional = notional + excluded.notional,
     count = count + excluded.count, height = excluded.height
 """
+_REPLACE_BATCH: Final = "ON CONFLICT DO UPDATE SET batch = excluded.batch"
+_REPLACE_OID: Final = "ON CONFLICT DO UPDATE SET oid = excluded.oid"
 _ADD_VOLUME: Final = """ON CONFLICT DO UPDATE SET
     taker = taker + excluded.taker, maker = maker + excluded.maker
 """
 
 _decode_market = msgspec.msgpack.Decoder(Instrument).decode
-_decode_order = msgspec.msgpack.Decoder(OrderRecord).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+decode_batch = msgspec.msgpack.Decoder(list[tuple[int, OrderRecord]]).decode
+"""Read the records of a batch, each with its height, oldest first."""
 
 
 class HistoryStore:
@@ -101,10 +105,8 @@ class HistoryStore:
             _decode_market(record)
             for (record,) in connection.execute("SELECT record FROM markets ORDER BY asset")
         ]
-        self._open_orders = OpenOrders(
-            self._instruments,
-            [_resting(_decode_order(record)) for (record,) in connection.execute(_OPEN_ORDERS)],
-        )
+        self._open_orders = OpenOrders(self._instruments, _read_open_orders(connection))
+        self._batches: int = connection.execute("SELECT max(id) FROM batches").fetchone()[0] or 0
         self._account_ids: dict[str, int] = dict(
             connection.execute("SELECT address, id FROM accounts")
         )
@@ -153,7 +155,6 @@ class HistoryStore:
         connection = self._connection
         insert_rows(connection, "markets (asset, record)", rows.markets)
         insert_rows(connection, "accounts (id, address)", rows.accounts)
-        insert_rows(connection, "orders (account, oid, cloid, height, record)", rows.orders)
         insert_rows(connection, "fills (account, time_ms, height, record)", rows.fills)
         insert_rows(connection, "ledger (account, time_ms, height, record)", rows.ledger)
         insert_rows(connection, "trades (asset, time_ms, height, record)", rows.trades)
@@ -161,12 +162,38 @@ class HistoryStore:
         insert_rows(connection, "candles", candles, _MERGE_CANDLE)
         volumes = [(*key, *values) for key, values in rows.volumes.items()]
         insert_rows(connection, "volumes", volumes, _ADD_VOLUME)
-        insert_rows(connection, "open_orders (oid)", [(oid,) for oid in rows.opened])
-        delete_keys(connection, "open_orders", "oid", list(rows.closed))
+        self._write_orders(rows)
         connection.execute(
             "UPDATE position SET height = ?, time_ms = ?, digest = ?",
             (self.height, self.time_ms, self.digest),
         )
+
+    def _write_orders(self, rows: Rows) -> None:
+        connection, first = self._connection, self._batches + 1
+        self._batches += len(rows.batches)
+        batches = [
+            (number, account, _encode(records))
+            for number, (account, records) in enumerate(rows.batches, start=first)
+        ]
+        opened = [(oid, first + batch) for oid, batch in rows.opened.items()]
+        closed = [(oid, first + batch) for oid, batch in rows.closed.items()]
+        cloids = [(*key, oid) for key, oid in rows.cloids.items()]
+        insert_rows(connection, "batches", batches)
+        insert_rows(connection, "open_orders", opened, _REPLACE_BATCH)
+        insert_rows(connection, "closed_orders", closed)
+        delete_keys(connection, "open_orders", "oid", rows.gone)
+        insert_rows(connection, "cloids", cloids, _REPLACE_OID)
+
+
+def _read_open_orders(connection: sqlite3.Connection) -> list[RestingOrder]:
+    """Return the orders that are open; the last record of each is all there is to know about it."""
+    last: dict[OrderId, OrderRecord] = {}
+    is_open = {oid for (oid,) in connection.execute("SELECT oid FROM open_orders")}
+    for (records,) in connection.execute(_OPEN_BATCHES):  # in order of their ids
+        for _, order in decode_batch(records):
+            if order.oid in is_open:
+                last[order.oid] = order
+    return [_resting(order) for order in last.values()]
 
 
 def _resting(order: OrderRecord) -> RestingOrder:

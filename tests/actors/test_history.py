@@ -241,6 +241,8 @@ def test_stopping_anywhere_changes_nothing(tmp_path: Path) -> None:
     expected = [one for one in told.orders if one.account == TRADERS[0]]
     with closing(HistoryReader(directory.history)) as reader:
         assert reader.orders_of(TRADERS[0]) == expected[::-1]
+        for last in {record.oid: record for record in expected if record.oid}.values():
+            assert reader.order(TRADERS[0], last.oid) == last
         assert reader.candles(ASSET, "1h") == told.candles("1h")
 
 
