@@ -5,11 +5,13 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from api.signing import Chain
+from tests.conformance.wallets import wait_until
 from tests.program.clients import Trader, Wanted, open_wire
 from tests.program.harness import ANSWER_SECONDS_MAX, Answer, Program
 from tests.program.test_shutdown import UPGRADE, text_frame
@@ -486,3 +488,19 @@ async def test_a_flood_of_posts(exchange: Program, trader: Trader) -> None:
         for number in range(0, count, 40):
             again = await wire.act(bodies[number].encode())
             assert again["status"] == ("ok" if number in refused else "err")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts the files of a process")
+def test_connections_that_never_say_anything(exchange: Program) -> None:
+    """A connection is gone with its client, also one that never sent a request."""
+
+    def files() -> int:
+        return len(list(Path(f"/proc/{exchange.process.pid}/fd").iterdir()))
+
+    before = files()
+    with contextlib.ExitStack() as opened:
+        for _ in range(50):
+            opened.enter_context(socket.create_connection(exchange.address))
+        wait_until(lambda: files() >= before + 40)
+
+    wait_until(lambda: files() <= before + 10)
