@@ -184,3 +184,42 @@ def test_verify_of_nothing(tmp_path: Path) -> None:
         assert done.returncode not in (0, 2), done.stdout
         assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def tear(content: bytes) -> bytes:
+    """Lose the end, in the middle of what was written last."""
+    return content[:-1_000]
+
+
+def flip(content: bytes) -> bytes:
+    """Change one bit of what was written last."""
+    return content[:-500] + bytes([content[-500] ^ 1]) + content[-499:]
+
+
+def overwrite(content: bytes) -> bytes:
+    """Find zeros where the last pages were, as after a power cut on some disks."""
+    return content[:-8_192] + bytes(8_192)
+
+
+@pytest.mark.parametrize("spoil", [tear, flip, overwrite])
+def test_a_torn_write_ahead_log(programs: Make, spoil: Callable[[bytes], bytes]) -> None:
+    """After a kill and damage to what was written last, all but the last orders are there."""
+    program = programs().start()
+    trader = Trader.fresh()
+    program.fund(trader.address, 100_000)
+    for number in range(ORDERS):
+        order = Wanted(1, True, str(2500 - number), "0.01")
+        assert program.exchange(trader.place(order))["status"] == "ok"
+    program.kill()
+    (log,) = program.directory.glob("journal.sqlite-wal")
+    log.write_bytes(spoil(log.read_bytes()))
+
+    program.start()
+
+    oids = sorted(order["oid"] for order in program.info("openOrders", user=trader.address))
+    assert oids == list(range(1, len(oids) + 1)), "those that are there have no gap"
+    assert len(oids) >= ORDERS - 8
+    answer = program.exchange(trader.place(Wanted(1, True, "2400", "0.01")))
+    assert answer["response"]["data"]["statuses"][0]["resting"]["oid"] == len(oids) + 1
+    assert program.stop() == 0
+    assert run_command("verify", str(program.directory)).returncode == 0
