@@ -86,7 +86,7 @@ def _listen(directory: Path) -> trio.SocketListener:
     return trio.SocketListener(trio.socket.from_stdlib_socket(listening))
 
 
-async def serve_admin(
+async def serve_admin(  # noqa: ASYNC128
     directory: Path,
     handlers: Mapping[str, Handler],
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,

@@ -82,23 +82,23 @@ def _add_api(app: QuartTrio, gateway: Gateway, entry: OrderEntry, info: Info) ->
 
 def _add_operations(app: QuartTrio, gateway: Gateway) -> None:
     @app.get("/")
-    async def greet() -> Response:
+    async def greet() -> Response:  # noqa: ASYNC124
         return _text(
             "Zaraba: POST /info, POST /exchange, GET /ws (Hyperliquid's API); "
             "GET /health/live, /health/ready, /metrics\n"
         )
 
     @app.get("/health/live")
-    async def live() -> Response:
+    async def live() -> Response:  # noqa: ASYNC124
         return _text("live\n")
 
     @app.get("/health/ready")
-    async def ready() -> Response:
+    async def ready() -> Response:  # noqa: ASYNC124
         why_not = gateway.why_not_ready()
         return _text(f"not ready: {why_not}\n", 503) if why_not else _text("ready\n")
 
     @app.get("/metrics")
-    async def metrics() -> Response:
+    async def metrics() -> Response:  # noqa: ASYNC124
         return Response(gateway.telemetry.exposition(), content_type=CONTENT_TYPE)
 
 
@@ -106,14 +106,14 @@ def _add_edges(app: QuartTrio, gateway: Gateway) -> None:
     """Add what applies to every route: CORS, error bodies, and the clock."""
 
     @app.before_request
-    async def start_clock() -> Response | None:
+    async def start_clock() -> Response | None:  # noqa: ASYNC124
         request.started_at = time.perf_counter()  # type: ignore[attr-defined]  # ours
         if request.method == "OPTIONS":
             return Response("", headers=Headers(PREFLIGHT))
         return None
 
     @app.after_request
-    async def finish(response: Response) -> Response:
+    async def finish(response: Response) -> Response:  # noqa: ASYNC124
         response.headers.extend(CORS)
         route = request.path if request.path in ROUTES else "other"
         seconds = time.perf_counter() - getattr(request, "started_at", time.perf_counter())
@@ -121,17 +121,17 @@ def _add_edges(app: QuartTrio, gateway: Gateway) -> None:
         return response
 
     @app.errorhandler(MalformedBodyError)
-    async def malformed(error: MalformedBodyError) -> Response:
+    async def malformed(error: MalformedBodyError) -> Response:  # noqa: ASYNC124
         return _text(error.text, error.status)
 
     @app.errorhandler(HTTPException)
-    async def refused(error: HTTPException) -> Response:
+    async def refused(error: HTTPException) -> Response:  # noqa: ASYNC124
         status = error.code or 500
         gateway.telemetry.input_refused("http", str(status))
         return _text(f"{error.name}\n", status)
 
     @app.errorhandler(Exception)
-    async def broken(error: Exception) -> Response:
+    async def broken(error: Exception) -> Response:  # noqa: ASYNC124
         app.logger.error("request failed", exc_info=error)
         return Response("null", status=500, mimetype=JSON)
 

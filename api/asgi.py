@@ -72,7 +72,7 @@ class HostedGateway:
                 try:
                     await _wait_shutdown(receive)
                 finally:
-                    await self._say_goodbye(program)
+                    await self._say_goodbye(program)  # noqa: ASYNC102  # shielded, with a deadline
         except Exception as error:
             log.exception("the gateway failed")
             if not self._was_started:
@@ -86,14 +86,15 @@ class HostedGateway:
         """Serve nobody any more, whether the server stops or the tree gave up."""
         self._app, self._was_started = None, True
         program.note_draining()
-        with trio.CancelScope(shield=True):  # bounded by the drain
+        with trio.move_on_after(2 * DRAIN_SECONDS, shield=True):
             await program.gateway.connections.drain(DRAIN_SECONDS)
 
 
 async def _wait_shutdown(receive: Receive) -> None:
     """Wait until the server wants to stop; a tree that gives up cancels this wait."""
-    while (await receive())["type"] != "lifespan.shutdown":
-        await trio.lowlevel.checkpoint()
+    message = await receive()
+    while message["type"] != "lifespan.shutdown":
+        message = await receive()
 
 
 async def _refuse(scope: Scope, send: Send) -> None:

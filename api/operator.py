@@ -51,7 +51,7 @@ def operator_handlers(program: Program) -> dict[str, Handler]:
             "mark": format_decimal(moved.mark, instrument.price_decimals),
         }
 
-    async def status(_: Mapping[str, Any]) -> Any:
+    async def status(_: Mapping[str, Any]) -> Any:  # noqa: ASYNC124
         gateway, settings = program.gateway, program.settings
         return {
             "urls": program.urls,
@@ -76,7 +76,7 @@ def operator_handlers(program: Program) -> dict[str, Handler]:
 def _crash_handler(program: Program) -> Handler:
     """Let a test crash a view: tell it of a part of a block that follows one it never got."""
 
-    async def crash(request: Mapping[str, Any]) -> Any:
+    async def crash(request: Mapping[str, Any]) -> Any:  # noqa: ASYNC124
         path = str(request.get("actor", ""))
         if not path.startswith(("markets/", "accounts/")):
             raise AdminError("only markets and accounts can be crashed")

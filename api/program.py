@@ -417,7 +417,7 @@ def _demo(program: Program) -> list[ChildSpec]:
 def _server(program: Program) -> ChildSpec:
     gateway = program.gateway
 
-    async def run(task_status: trio.TaskStatus[None]) -> None:
+    async def run(task_status: trio.TaskStatus[None]) -> None:  # noqa: ASYNC128
         # An incarnation that drained its connections takes no more of them.
         gateway.connections = Connections()
         gateway.is_draining = False
@@ -435,7 +435,7 @@ def _server(program: Program) -> ChildSpec:
     return ChildSpec("server", Task(run))
 
 
-async def _serve_admin(program: Program, task_status: trio.TaskStatus[None]) -> None:
+async def _serve_admin(program: Program, task_status: trio.TaskStatus[None]) -> None:  # noqa: ASYNC128
     await serve_admin(program.settings.data, operator_handlers(program), task_status)
 
 

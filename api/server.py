@@ -73,7 +73,7 @@ async def serve_http(
     ended = trio.Event()
     keep = trio.CancelScope(shield=True)
 
-    async def run(task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED) -> None:  # noqa: ASYNC128
         try:
             with keep:
                 await serve(app, config, shutdown_trigger=stopping.wait, task_status=task_status)

@@ -71,7 +71,7 @@ def crash_next(
 ) -> Callable[[], Awaitable[object]]:
     """Return what makes the actor at a path fall over its next batch."""
 
-    async def fall(*_: object) -> None:
+    async def fall(*_: object) -> None:  # noqa: ASYNC124
         raise ZeroDivisionError("on purpose")
 
     def arm() -> Awaitable[object]:

@@ -5,7 +5,7 @@ from tests.actors.listeners import Listener
 BOOK, TRADES = Channel("l2Book"), Channel("trades")
 
 
-async def test_who_is_in_is_in_once() -> None:
+async def test_who_is_in_is_in_once() -> None:  # noqa: ASYNC124
     """A subscriber is taken in once, and let go without a trace."""
     channels, listener = Channels(), Listener(BOOK)
 
@@ -19,7 +19,7 @@ async def test_who_is_in_is_in_once() -> None:
     assert not channels.of_kind("l2Book")
 
 
-async def test_who_has_ended_is_not_taken_in() -> None:
+async def test_who_has_ended_is_not_taken_in() -> None:  # noqa: ASYNC124
     """A subscription that ended on the way leaves no trace."""
     channels, listener = Channels(), Listener(BOOK)
     listener.subscription.end(Ended.UNSUBSCRIBED)
@@ -28,7 +28,7 @@ async def test_who_has_ended_is_not_taken_in() -> None:
     assert len(channels) == 0
 
 
-async def test_ending_some_kinds_leaves_the_others() -> None:
+async def test_ending_some_kinds_leaves_the_others() -> None:  # noqa: ASYNC124
     """Those who are ended hear of it once, and are out of the table."""
     channels, book, trades = Channels(), Listener(BOOK), Listener(TRADES)
     channels.add(BOOK, book.subscription)
@@ -41,7 +41,7 @@ async def test_ending_some_kinds_leaves_the_others() -> None:
     assert len(channels) == 0
 
 
-async def test_a_table_is_dropped_only_when_empty() -> None:
+async def test_a_table_is_dropped_only_when_empty() -> None:  # noqa: ASYNC124
     """A subject without subscribers costs nothing."""
     tables: ChannelsByKey[str] = ChannelsByKey()
     listener = Listener(BOOK)

@@ -22,15 +22,15 @@ from api.admin import (
 from tests.api.gateways import info, key, open_gateway
 
 
-async def echo(request: Mapping[str, Any]) -> Any:
+async def echo(request: Mapping[str, Any]) -> Any:  # noqa: ASYNC124
     return {"said": request.get("say")}
 
 
-async def refuse(_: Mapping[str, Any]) -> Any:
+async def refuse(_: Mapping[str, Any]) -> Any:  # noqa: ASYNC124
     raise AdminError("not today")
 
 
-async def fall(_: Mapping[str, Any]) -> Any:
+async def fall(_: Mapping[str, Any]) -> Any:  # noqa: ASYNC124
     raise ZeroDivisionError("by zero")
 
 

@@ -46,7 +46,7 @@ class Server:
                 await trio.sleep_forever()
             return bodies.pop()
 
-        async def send(message: MutableMapping[str, Any]) -> None:
+        async def send(message: MutableMapping[str, Any]) -> None:  # noqa: ASYNC124
             answers.append(message)
 
         scope = {

@@ -29,7 +29,7 @@ FAILURES = [
 
 
 def fail_with(program: Program, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    async def submit(_: ClientCommand) -> Receipt:
+    async def submit(_: ClientCommand) -> Receipt:  # noqa: ASYNC124
         raise error
 
     monkeypatch.setattr(type(program.gateway), "submit", lambda _, command: submit(command))

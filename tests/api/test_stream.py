@@ -209,7 +209,7 @@ async def test_a_question_that_breaks_us_ends_nothing(
     """Our mistake is answered as such; the streams beside it go on."""
     async with open_client(tmp_path) as client:
 
-        async def fall(_: bytes) -> None:
+        async def fall(_: bytes) -> None:  # noqa: ASYNC124
             raise ZeroDivisionError
 
         monkeypatch.setattr(client.program.info, "answer_post", fall)
