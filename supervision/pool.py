@@ -124,6 +124,8 @@ class Pool(Generic[K]):
             member.window = member.streak = None
             member.renewing = True
             member.run.request_stop("renewed by hand")
+            self.to_stop.append(member)
+            self.bell.ring()
 
     def __len__(self) -> int:
         """Keys that are known."""

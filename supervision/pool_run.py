@@ -24,13 +24,14 @@ from supervision.stopping import overdue_at, report_end, report_overdue, report_
 class PoolRun(Run):
     """One incarnation of a pool. Its cells survive it; its children do not."""
 
-    __slots__ = ("_delayed", "_ended", "_nursery", "_starting", "pool")
+    __slots__ = ("_delayed", "_ended", "_leaving", "_nursery", "_starting", "pool")
 
     def __init__(self, pool: Pool[Any], finished: Callable[[Run], None]) -> None:
         super().__init__(pool.cell, finished)
         self.pool = pool
         self._ended: deque[tuple[Member[Any], Run]] = deque()
         self._delayed: dict[Member[Any], None] = {}
+        self._leaving: dict[Member[Any], float] = {}  # and when each is overdue
         self._starting = 0
         self._nursery: trio.Nursery | None = None
 
@@ -88,7 +89,15 @@ class PoolRun(Run):
             if now >= next_sweep:
                 self._passivate_idle(now)
                 next_sweep = self._sweep_at()
-            await pool.bell.wait(min(wake_at, next_sweep))
+            await pool.bell.wait(min(wake_at, next_sweep, self._report_overdue(now)))
+
+    def _report_overdue(self, now: float) -> float:
+        """Report who outlived the time to stop; return when to look again."""
+        for member in [m for m, overdue in self._leaving.items() if overdue <= now]:
+            del self._leaving[member]
+            if member.run is not None:
+                report_overdue(self.cell, member.run, self.pool.spec)
+        return min(self._leaving.values(), default=inf)
 
     def _start_due(self, now: float) -> float:
         """Start what waits to be started; return when the next delayed start is due."""
@@ -141,6 +150,7 @@ class PoolRun(Run):
         exit, spec = run.exit, self.pool.spec
         assert exit is not None
         member.run = None
+        self._leaving.pop(member, None)
         if member.leaving:
             report_stop(self.cell, member.cell, spec, exit)
             self.pool.forget(member)
@@ -224,14 +234,18 @@ class PoolRun(Run):
             run = member.run
             if run is not None and run.idle_since <= idle_before and run.idle:
                 member.passivating = True
-                run.request_stop("idle")
+                self._let_go(member, run, "idle")
 
     def _begin_leaving(self, member: Member[Any]) -> None:
         self._delayed.pop(member, None)
-        if member.run is None:
+        if member.run is not None:
+            self._let_go(member, member.run, "stopped")
+        elif member.leaving:
             self.pool.forget(member)
-        else:
-            member.run.request_stop("stopped")
+
+    def _let_go(self, member: Member[Any], run: Run, reason: str) -> None:
+        run.request_stop(reason)
+        self._leaving[member] = overdue_at(run)
 
     async def _stop_all(self) -> None:
         """Stop all children at once; their time to stop runs for all of them together."""

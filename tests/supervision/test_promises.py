@@ -332,6 +332,30 @@ async def test_overdue_children_of_a_pool_are_reported_together(
     assert trio.current_time() == 70
 
 
+@pytest.mark.parametrize("how", ["stop", "renew"])
+async def test_overdue_child_of_a_running_pool_is_reported(
+    autojump_clock: MockClock, recorder: Any, how: str
+) -> None:
+    """Stopping or renewing one key that does not end in its time is told, while others go on."""
+
+    class Rude(Actor):
+        async def handle(self, message: Any) -> None:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(message)
+
+    pool: PoolSpec[str] = PoolSpec(start=lambda _: Rude(), shutdown_seconds=2)
+    async with open_system(SupervisorSpec([ChildSpec("pool", pool)]), hooks=recorder) as system:
+        system.pool("pool").address("rude").tell(60)
+        await wait_all_tasks_blocked()
+        getattr(system.pool("pool"), how)("rude")
+        await trio.sleep(10)
+        assert [(r.child, r.at) for r in recorder.of(Event.OVERDUE)] == [("pool/rude", 3)]
+
+        await trio.sleep(100)
+        known = system.pool("pool").get("rude")
+        assert (known is None) if how == "stop" else (known is not None and known.generation == 2)
+
+
 @pytest.mark.parametrize("moment", range(0, 60, 3))
 async def test_stopping_supervisor_starts_nothing(autojump_clock: MockClock, moment: int) -> None:
     """Whenever the stop comes, in a crash loop of groups and pools nothing starts after it."""
