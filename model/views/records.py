@@ -50,7 +50,10 @@ NOTHING_FOUND_STATUS: Final[dict[Tif, str]] = {
     Tif.IOC: "iocCancelRejected",
     Tif.FRONTEND_MARKET: "marketOrderNoLiquidityRejected",
 }
-"""Status of an immediate order that met nobody; its owner was answered with an error. Same source."""
+"""Status of an immediate order that met nobody; its owner was answered with an error.
+
+Same source.
+"""
 
 NO_ORDER_ID: Final = OrderId(0)
 """Id in the record of a refused order, which never got one."""
