@@ -7,6 +7,7 @@ children. Reading never waits. Words and results are those of OTP.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -202,6 +203,7 @@ async def _start_child(run: SupervisorRun, spec: ChildSpec) -> Cell:
 
 async def _terminate_child(run: SupervisorRun, id: str) -> None:
     child = _find(run, id)
+    run.call_off(child)
     await run.stop_child(child, "terminated")
     run.close(child)
     if child.spec.restart is Restart.TEMPORARY:
@@ -212,11 +214,15 @@ async def _restart_child(run: SupervisorRun, id: str) -> None:
     child = _find(run, id)
     if child.run is not None:
         raise StillRunning(child.cell.path)
+    was_waiting = child.retry_at < inf
     run.forgive(child)
     exit = await run.start(child)
     if exit is not None and exit.kind is not ExitKind.NORMAL:
-        run.close(child)
+        for member in run.group(child) if was_waiting else [child]:
+            run.close(member)
         raise _start_error(exit)
+    if was_waiting:
+        await run.start_group(child)
 
 
 async def _renew_child(run: SupervisorRun, id: str) -> None:
@@ -229,6 +235,7 @@ async def _delete_child(run: SupervisorRun, id: str) -> None:
     child = _find(run, id)
     if child.run is not None:
         raise StillRunning(child.cell.path)
+    run.call_off(child)
     run.close(child)
     run.drop(child)
     await trio.lowlevel.checkpoint()

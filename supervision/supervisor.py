@@ -161,7 +161,7 @@ class SupervisorRun(Run):
             elif (due := self._next_retry()) is not None:
                 child, at = due
                 if at <= self.cell.services.clock():
-                    await self._start_group(child)
+                    await self.start_group(child)
                     await trio.lowlevel.checkpoint()
                 else:
                     await self._bell.wait(at)
@@ -273,6 +273,15 @@ class SupervisorRun(Run):
         child.retry_at = inf
         close_subtree(child.cell)
 
+    def call_off(self, child: Child) -> None:
+        """Give up a pending restart: what was to start with the child stays down.
+
+        Those cells would say for ever that they are about to be started.
+        """
+        if child.retry_at < inf:
+            for member in self.group(child):
+                self.close(member)
+
     def drop(self, child: Child) -> None:
         """Forget a child that is closed."""
         del self.children[child.spec.id]
@@ -297,19 +306,14 @@ class SupervisorRun(Run):
         delay = child.streak.add(uptime=uptime, uniform=services.uniform)
         plan = plan_restart(self.spec.strategy, list(self.children), child.spec.id)
         self._report(Event.RESTART_SCHEDULED, child, delay=delay, attempt=len(child.window))
+        waits = [at for id in plan.stop if (at := self.children[id].retry_at) < inf]
         for id in plan.stop:
             await self._stop_for_restart(self.children[id])
             if self.stopping:
                 return
-        retry_at = services.clock() + delay
-        for id in plan.start:
-            sibling = self.children.get(id)
-            if sibling is not None and sibling is not child and sibling.retry_at < inf:
-                retry_at = max(retry_at, sibling.retry_at)
-                sibling.retry_at = inf
-        child.retry_at = retry_at
+        child.retry_at = retry_at = max([services.clock() + delay, *waits])
         if retry_at > services.clock():
-            for member in self._group(child):
+            for member in self.group(child):
                 hold_subtree(member.cell, retry_at)
 
     def _budget_spent(self, child: Child, exit: Exit) -> None:
@@ -332,14 +336,14 @@ class SupervisorRun(Run):
             close_subtree(child.cell)
             self.drop(child)
 
-    def _group(self, child: Child) -> list[Child]:
+    def group(self, child: Child) -> list[Child]:
         """The children that a restart of ``child`` starts, in order."""
         plan = plan_restart(self.spec.strategy, list(self.children), child.spec.id)
         return [c for id in plan.start if (c := self.children[id]).run is None]
 
-    async def _start_group(self, child: Child) -> None:
+    async def start_group(self, child: Child) -> None:
         """Start what a restart of ``child`` starts; a failure becomes the next attempt."""
-        for member in self._group(child):
+        for member in self.group(child):
             if self.stopping:
                 return
             if member.run is not None:
@@ -360,7 +364,7 @@ class SupervisorRun(Run):
                 return
         await self.stop_child(child, reason)
         if not self.stopping:
-            await self._start_group(child)
+            await self.start_group(child)
 
     # Stopping
 

@@ -10,6 +10,7 @@ from supervision import (
     Actor,
     AlreadyPresent,
     AlreadyStarted,
+    Backoff,
     Budget,
     ChildCounts,
     ChildSpec,
@@ -20,7 +21,9 @@ from supervision import (
     Restart,
     State,
     StillRunning,
+    Strategy,
     SupervisorSpec,
+    System,
     open_system,
 )
 from supervision.faults import Course, explore
@@ -169,3 +172,65 @@ def test_child_that_ends_at_once_has_an_address() -> None:
             assert address.path == "b"
 
     assert explore(scenario).complete
+
+
+class Shaky(Actor):
+    """Crashes when told to."""
+
+    async def handle(self, message: Any) -> Any:
+        if message == "crash":
+            raise ValueError("crash")
+        return message
+
+
+SLOW = Backoff(min_seconds=1.0, jitter=0.0)
+
+
+async def crash_twice(system: System, path: str) -> None:
+    """The second crash makes its child wait for a second."""
+    for _ in range(2):
+        system.address(path).tell("crash")
+        await wait_all_tasks_blocked()
+    assert system.address(path).state is State.BACKOFF
+
+
+def group() -> SupervisorSpec:
+    children = [ChildSpec(id, Shaky, backoff=SLOW) for id in "abc"]
+    return SupervisorSpec(children, Strategy.REST_FOR_ONE, intensity=5)
+
+
+async def test_group_does_not_wait_for_a_child_that_was_terminated(
+    autojump_clock: MockClock,
+) -> None:
+    """What was to start with the child stays down as well, and says so."""
+    async with open_system(group()) as system:
+        await crash_twice(system, "b")
+        await system.supervisor().terminate_child("b")
+
+        assert system.address("c").state is State.STOPPED
+        await system.supervisor().restart_child("c")
+        assert await system.address("c").ask(1) == 1
+
+
+async def test_restart_by_hand_brings_the_group_that_waits(autojump_clock: MockClock) -> None:
+    """The wait is over for all of the group, and nothing that was queued is lost."""
+    async with open_system(group()) as system:
+        await crash_twice(system, "b")
+        system.address("c").tell(1)
+        await system.supervisor().restart_child("b")
+
+        assert trio.current_time() == 0
+        assert await system.address("c").ask(2) == 2
+        assert [letter.message for letter in system.dead_letters.ring] == ["crash", "crash"]
+
+
+async def test_group_restart_does_not_cut_a_wait_short(autojump_clock: MockClock) -> None:
+    """When an earlier sibling fails, a child that backs off is still given its time."""
+    async with open_system(group()) as system:
+        await crash_twice(system, "b")
+        system.address("a").tell("crash")
+        await wait_all_tasks_blocked()
+
+        assert system.address("b").state is State.BACKOFF
+        await trio.sleep(1.5)
+        assert await system.address("b").ask(1) == 1
