@@ -1,5 +1,6 @@
 """Messages put aside, messages that come first, and messages nobody knows."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,13 +14,18 @@ from supervision import (
     ChildSpec,
     DeadReason,
     Event,
+    Inspection,
     NotUnderstood,
+    Registry,
     ServerDied,
     Stash,
+    SupervisionError,
     SupervisorSpec,
     Unhandled,
     open_system,
 )
+from supervision.address import cell_of
+from supervision.faults import Fault, sweep
 
 
 class Gate(Actor):
@@ -238,3 +244,31 @@ async def test_crashed_ask_of_a_stashing_actor_fails_once(autojump_clock: MockCl
         await a.ask("open")
         await wait_all_tasks_blocked()
         assert answers == [1]
+
+
+def test_aside_is_conserved_wherever_it_is_cancelled() -> None:
+    """At every checkpoint: no stashed message is lost, handled twice or left without an account."""
+
+    async def scenario(fault: Fault) -> None:
+        seen: list[Any] = []
+        registry = Registry()
+        registry.address("gate")
+        with fault:
+            async with open_system(gate(seen), registry=registry) as system:
+                a, inspection = system.address("gate"), system.inspect("gate")
+                for message in (1, 2, "crash", 3):
+                    a.tell(message)
+                trace = inspection.trace(messages_max=5, seconds_max=1)
+                await trio.sleep(0.1)
+                with suppress(SupervisionError, ValueError):
+                    await inspection.get_state()
+                with suppress(SupervisionError, ValueError):
+                    await a.ask("open")
+                await trace.wait_stopped()
+        counted = Inspection(cell_of(registry.address("gate"))).statistics()
+        assert counted.accepted == counted.handled + counted.dead + counted.expired
+        assert (counted.waiting, counted.stashed) == (0, 0)
+        numbers = [message for message in seen if isinstance(message, int)]
+        assert numbers == sorted(set(numbers))
+
+    print(sweep(scenario).summary())
