@@ -16,7 +16,8 @@ from supervision.actor import Actor
 from supervision.cell import Cell
 from supervision.envelope import Reply
 from supervision.errors import Stopped
-from supervision.incarnation import ActorRun, Probe, Suspend
+from supervision.incarnation import ActorRun
+from supervision.loop import Probe, Suspend
 from supervision.trace import LastEvents, MessageEvent, Recorder, Trace
 from supervision.tree import NodeStatus, status_of
 
