@@ -90,7 +90,8 @@ class Mystery(Say):
 class Shop:
     """What all actors of one tree share: the witness, and how often each start is to fail."""
 
-    def __init__(self) -> None:
+    def __init__(self, pause_seconds: float = 0.1) -> None:
+        self.pause_seconds = pause_seconds
         self.witness: Witness
         self.failing_starts: dict[str, int] = {}
         self.failing_stops: dict[str, int] = {}
@@ -107,7 +108,7 @@ class Worker(Actor):
     async def init(self) -> None:
         path = self.context.path
         self.shop.witness.born(path)
-        await trio.sleep(0.1)
+        await trio.sleep(self.shop.pause_seconds)
         if self.shop.failing_starts.get(path, 0) > 0:
             self.shop.failing_starts[path] -= 1
             raise CrashError(f"{path} does not start")
@@ -117,7 +118,7 @@ class Worker(Actor):
             return await self.work(message)
 
     async def work(self, message: Say) -> Any:
-        await trio.sleep(0.1)
+        await trio.sleep(self.shop.pause_seconds)
         match message:
             case Break(sender=sender, number=number, times=times):
                 done = self.shop.crashes.get((sender, number), 0)
@@ -146,7 +147,7 @@ class Worker(Actor):
     async def on_stop(self, exit: Exit) -> None:
         path = self.context.path
         try:
-            await trio.sleep(0.1)
+            await trio.sleep(self.shop.pause_seconds)
             if self.shop.failing_stops.get(path, 0) > 0:
                 self.shop.failing_stops[path] -= 1
                 raise CrashError(f"{path} does not stop")
