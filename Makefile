@@ -11,6 +11,9 @@ BIND   ?= 127.0.0.1:8000
 DATA   ?= ./data
 FAUCET ?= 10000
 
+# How long `make soak` runs.
+SECONDS ?= 600
+
 # Extra pytest arguments: make test ARGS="-k journal -x"
 ARGS ?=
 
@@ -67,8 +70,8 @@ pytest: $(VENV)/.ready-to-test
 	@printf '\n== tests\n'
 	$(BIN)/pytest --durations=10 $(ARGS)
 
-soak: $(VENV)/.ready-to-test  ## the tests that take too long for every change
-	$(BIN)/pytest -m soak $(ARGS)
+soak: $(VENV)/.ready-to-test  ## run random simulated worlds for SECONDS, and keep the seeds that fail
+	$(BIN)/python -m tests.simulation.soak --seconds $(SECONDS) $(ARGS)
 
 bench: $(VENV)/.ready-to-run  ## print the table of docs/benchmarks.md for this machine
 	$(BIN)/zaraba bench $(ARGS)

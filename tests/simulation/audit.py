@@ -1,0 +1,179 @@
+"""The auditor: follows what is durable, with an exchange of its own, and judges what clients see.
+
+Everything it knows comes from the log alone. A frame is right if its content is in the log at no
+more than the height that was durable when the frame was written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any, Final
+
+import msgspec
+from attrs import define, field
+
+from actors.journal_file import Row
+from actors.recovery import replay_row
+from api.wire.decimals import price_text, size_text
+from api.wire.fills import fill
+from api.wire.market import trades
+from api.wire.orders import order_updates
+from model.book import BookSide
+from model.events import CancelReason, Event, OrderCanceled, OrderPlaced, Traded
+from model.exchange import Exchange
+from model.ids import Address, AssetId
+from model.instruments import Instrument
+from model.invariants import check
+from model.views.records import Moment, OpenOrders, fills_from, trade_from
+
+LEVELS_MAX: Final = 20
+
+Json = Any
+
+
+class BrokenPromiseError(AssertionError):
+    """The exchange broke a promise."""
+
+
+def require(holds: bool, broken: str) -> None:
+    """Raise if a promise is broken."""
+    if not holds:
+        raise BrokenPromiseError(broken)
+
+
+@define(eq=False)
+class Seen:
+    """A sequence of things that one subject's subscribers see, each with its height."""
+
+    items: list[Json] = field(factory=list)
+    heights: list[int] = field(factory=list)
+    places: dict[Any, int] = field(factory=dict)
+
+    def add(self, item: Json, height: int, key: Any = None) -> None:
+        """Append one; ``key`` finds its place again."""
+        if key is not None:
+            require(key not in self.places, f"{key} is in the log twice")
+            self.places[key] = len(self.items)
+        self.items.append(item)
+        self.heights.append(height)
+
+
+@define(eq=False)
+class Audit:
+    """What the log says.
+
+    Attributes:
+        placed: of each client order id, the ids of the orders that were placed under it.
+        canceled: of each order that its owner cancelled, the height.
+        books: by coin and chain time, all books of that time with their heights.
+    """
+
+    exchange: Exchange = field(init=False, factory=Exchange)
+    commands: int = field(init=False, default=0)
+    placed: defaultdict[str, list[tuple[int, int]]] = field(
+        init=False, factory=lambda: defaultdict(list)
+    )
+    canceled: dict[int, int] = field(init=False, factory=dict)
+    trades: defaultdict[str, Seen] = field(init=False, factory=lambda: defaultdict(Seen))
+    orders: defaultdict[str, Seen] = field(init=False, factory=lambda: defaultdict(Seen))
+    fills: defaultdict[str, Seen] = field(init=False, factory=lambda: defaultdict(Seen))
+    books: defaultdict[tuple[str, int], list[tuple[int, Json]]] = field(
+        init=False, factory=lambda: defaultdict(list)
+    )
+    _instruments: list[Instrument] = field(init=False, factory=list)
+    _open: OpenOrders | None = field(init=False, default=None)
+
+    @property
+    def height(self) -> int:
+        """Height of the last durable block."""
+        return self.exchange.height
+
+    def take(self, row: Row) -> None:
+        """Take in a block that is durable; see that executing it gives what it says."""
+        replay_row(self.exchange, row)
+        check(self.exchange)
+        self._instruments[:] = self.exchange.instruments
+        if self._open is None:
+            self._open = OpenOrders(self._instruments, [])
+        for index, entry in enumerate(row.block().entries):
+            self.commands += 1
+            for event in entry.events:
+                self._take_event(event, Moment(row.height, row.time_ms, index))
+        for instrument in self._instruments:
+            book = self.book(instrument.asset)
+            self.books[instrument.name, row.time_ms].append((row.height, book))
+
+    def _take_event(self, event: Event, at: Moment) -> None:
+        assert self._open is not None
+        for record in self._open.apply(event, at.time_ms):
+            shown = _plain(order_updates([record], self._instruments)[0])
+            key = json.dumps(shown, sort_keys=True)
+            self.orders[record.account].add(shown, at.height, key)
+        match event:
+            case OrderPlaced(cloid=str(cloid)):
+                self.placed[cloid].append((event.oid, at.height))
+                require(len(self.placed[cloid]) == 1, f"{cloid} was placed twice")
+            case OrderCanceled(reason=CancelReason.CANCELED):
+                self.canceled[event.oid] = at.height
+            case Traded():
+                self._take_trade(event, at)
+            case _:
+                pass
+
+    def _take_trade(self, event: Traded, at: Moment) -> None:
+        instrument = self._instruments[event.asset]
+        trade = _plain(trades([trade_from(event, at)], instrument))
+        self.trades[instrument.name].add(trade[0], at.height, event.trade_id)
+        for one in fills_from(event, at):
+            self.fills[one.account].add(_plain(fill(one, instrument)), at.height)
+
+    # -- the state of now
+
+    def book(self, asset: AssetId) -> Json:
+        """Return the top of a book as the wire shows it, straight from the orders in it."""
+        market = self.exchange.engine.markets[asset]
+        instrument = self._instruments[asset]
+        return [_levels(side, instrument) for side in (market.bids, market.asks)]
+
+    def open_orders(self, account: Address) -> list[int]:
+        """Return the ids of an account's open orders, in order of age."""
+        known = self.exchange.engine.accounts.get(account)
+        return [] if known is None else sorted(known.orders)
+
+    # -- what is judged
+
+    def judge_book(self, coin: str, time_ms: int, levels: Json, upto: int) -> None:
+        """See that a book was the exchange's at that time."""
+        known = self.books.get((coin, time_ms), [])
+        require(
+            any(height <= upto and book == levels for height, book in known),
+            f"{coin} had no such book at {time_ms}: {levels}, but {known}",
+        )
+
+    def judge_best(self, coin: str, time_ms: int, best: Json, upto: int) -> None:
+        """See that a best bid and ask were the exchange's at that time."""
+        known = self.books.get((coin, time_ms), [])
+        tops = [[side[0] if side else None for side in b] for h, b in known if h <= upto]
+        require(best in tops, f"{coin} had no such best at {time_ms}: {best}, but {tops}")
+
+
+def _levels(side: BookSide, instrument: Instrument) -> list[Json]:
+    levels: dict[int, list[int]] = {}
+    for order in side:
+        level = levels.setdefault(order.price, [0, 0])
+        level[0] += order.remaining
+        level[1] += 1
+    best_first = sorted(levels, key=lambda price: -price * side.sign)[:LEVELS_MAX]
+    return [
+        {
+            "px": price_text(price, instrument),
+            "sz": size_text(levels[price][0], instrument),
+            "n": levels[price][1],
+        }
+        for price in best_first
+    ]
+
+
+def _plain(value: object) -> Json:
+    return msgspec.json.decode(msgspec.json.encode(value))
