@@ -81,15 +81,17 @@ async def talk(shop: Shop) -> None:
 async def crash(shop: Shop) -> None:
     """Crashes with every policy for the message in hand, and a poisonous message."""
     witness = shop.witness
-    witness.tell("b", Lose("client", 1))
+    witness.tell("b", Break("client", 1))
     witness.tell("b", Say("client", 2))
-    await witness.ask("b", 3, Break("client", 3))
+    witness.tell("b", Lose("client", 3))
     await trio.sleep(6)
+    await witness.ask("b", 4, Break("client", 4))
+    witness.tell("s/x", Break("other", 5, times=3))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(witness.ask, "s/x", 5, Break("other", 5, times=3))
         nursery.start_soon(witness.ask, "s/x", 6, Say("another", 6))
         await trio.sleep(0.15)
         await witness.ask("b", 7, Say("client", 7))
+    await trio.sleep(2)
 
 
 async def fail_again(shop: Shop) -> None:
