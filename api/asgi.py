@@ -17,6 +17,7 @@ from typing import Any, Final
 import trio
 
 from api.app import create_app
+from api.interpreter import settle_heap, tune_interpreter
 from api.program import Program, open_program
 from api.server_guard import guard_connections
 from api.settings import Settings, settings_from_environment
@@ -64,9 +65,11 @@ class HostedGateway:
     async def _live(self, receive: Receive, send: Send) -> None:
         """Run the gateway for the time of the lifespan; tell the server how it went."""
         await receive()
+        tune_interpreter()
         guard_connections()  # the server looks for its handler after the lifespan has started
         try:
             async with open_program(self._settings(), serve=False) as program:
+                settle_heap()
                 self._app = create_app(program.gateway, program.entry, program.info)
                 await send({"type": "lifespan.startup.complete"})
                 try:

@@ -8,7 +8,6 @@ the tree can block.
 from __future__ import annotations
 
 import errno
-import gc
 import logging
 import os
 import signal
@@ -22,6 +21,7 @@ import trio
 from actors.errors import StorageError
 from actors.storage import DataDirectoryInUseError
 from api.config import ConfigError
+from api.interpreter import settle_heap, tune_interpreter
 from api.program import Program, open_program
 from api.settings import USD_DECIMALS, Settings
 from api.task_dump import dump_on_signal
@@ -40,16 +40,6 @@ EXIT_UNAVAILABLE: Final = 69
 
 EXIT_SECONDS_MAX: Final = 4.8
 """Outer bound of a stop: the promise is five seconds."""
-
-GC_THRESHOLDS: Final = (50_000, 20, 50)
-"""Collections are rarer than by default: the state is large, long-lived and free of cycles."""
-
-SWITCH_SECONDS: Final = 0.000_5
-"""How long a worker thread waits for the interpreter's lock before it insists. Each turn of the
-event loop gives the lock away and takes it back, and while turns are shorter than this, a worker
-can miss it every time: beside a busy loop with turns of 2 ms, a commit took up to a second at the
-default of 5 ms (p99), 20 ms at 1 ms and 17 ms at 0.5 ms. What it costs the loop is not measurable.
-"""
 
 EXPLAINED: Final = (
     (DataDirectoryInUseError, EXIT_UNAVAILABLE),
@@ -88,8 +78,7 @@ def _give_up() -> None:
 
 def run(settings: Settings) -> int:
     """Serve until stopped; return the process's exit status."""
-    gc.set_threshold(*GC_THRESHOLDS)
-    sys.setswitchinterval(SWITCH_SECONDS)
+    tune_interpreter()
     deadline = OuterDeadline()
     try:
         trio.run(_serve, settings, deadline)
@@ -128,6 +117,7 @@ async def _serve(settings: Settings, deadline: OuterDeadline) -> None:
 
 async def _run_program(settings: Settings) -> None:
     async with open_program(settings) as program:
+        settle_heap()
         for line in banner(program):
             say(line)
         await program.wait_stopped()

@@ -58,7 +58,7 @@ def run(
     *, messages: int = 100_000, asks: int = 10_000, rounds: int = 5, crowds: Sequence[int] = CROWDS
 ) -> list[Row]:
     """Measure everything; about a quarter of a minute with the default sizes."""
-    from api.serve import GC_THRESHOLDS
+    from api.interpreter import GC_THRESHOLDS
 
     before = gc.get_threshold()
     gc.set_threshold(*GC_THRESHOLDS)

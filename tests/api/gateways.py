@@ -5,10 +5,11 @@ from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import trio
-from trio_websocket import WebSocketConnection, open_websocket_url
+from trio_websocket import WebSocketConnection, wrap_client_stream
 
 from api.program import Program, open_program, wall_clock_ms
 from api.settings import Settings
@@ -56,8 +57,17 @@ async def info(program: Program, kind: str, **question: Any) -> Any:
 @asynccontextmanager
 async def connect(program: Program) -> AsyncIterator[WebSocketConnection]:
     """Open a WebSocket to a gateway that serves."""
-    url = program.urls[0].replace("http", "ws", 1) + "/ws"
-    async with open_websocket_url(url) as socket:
+    address = urlsplit(program.urls[0])
+    assert address.hostname is not None
+    assert address.port is not None
+    # The stream is ours to close: when the server closes first, the WebSocket's own closing
+    # forgets it.
+    stream = await trio.open_tcp_stream(address.hostname, address.port)
+    async with (
+        stream,
+        trio.open_nursery() as nursery,
+        await wrap_client_stream(nursery, stream, address.netloc, "/ws") as socket,
+    ):
         yield socket
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from actors.strategies import LEVELS_PER_SIDE
 from api.config import load_config
-from api.demo import DEMO_SEED, demo_key
+from api.demo import demo_key
+from api.settings import DEMO_SEED
 from tests.program.harness import POLL_SECONDS, START_SECONDS_MAX, Program
 
 pytestmark = pytest.mark.program
