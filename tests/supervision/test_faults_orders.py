@@ -109,7 +109,7 @@ def test_priorities_find_the_race() -> None:
                 await trio.lowlevel.checkpoint()
             turn.append("first")
 
-        async def second() -> None:
+        async def second() -> None:  # noqa: ASYNC124  # a task
             turn.append("second")
 
         with course:
@@ -132,7 +132,7 @@ def test_priorities_let_spinning_tasks_end() -> None:
         done = False
 
         async def spin() -> None:
-            while not done:
+            while not done:  # noqa: ASYNC110  # that is the point
                 await trio.lowlevel.checkpoint()
 
         async def finish() -> None:
@@ -153,7 +153,7 @@ def test_seeds_find_the_race_and_name_the_seed() -> None:
     async def unlucky(course: Course) -> None:
         ended: list[int] = []
 
-        async def end(number: int) -> None:
+        async def end(number: int) -> None:  # noqa: ASYNC124  # a task
             ended.append(number)
 
         async with trio.open_nursery() as nursery:

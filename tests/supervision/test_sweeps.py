@@ -186,6 +186,13 @@ async def overflow(shop: Shop) -> None:
     await trio.sleep(2)
 
 
+async def overstay(shop: Shop) -> None:
+    """An actor shields its clean-up for longer than it may take."""
+    shop.overstaying = {"s/x": 8.0}
+    await shop.witness.ask("s/x", 1, Say("client", 1))
+    shop.witness.tell("s/x", Lose("client", 2))
+
+
 SCENARIOS: list[Act] = [
     talk,
     crash,
@@ -196,6 +203,7 @@ SCENARIOS: list[Act] = [
     end_by_themselves,
     control,
     overflow,
+    overstay,
 ]
 
 
@@ -342,7 +350,7 @@ TO_REACH = [
     *STRATEGIES_REACHED,
     *DELIVERIES,
     *(f"ended {kind.value}" for kind in ExitKind if kind is not ExitKind.STOPPED),
-    *(event.value for event in Event if event is not Event.OVERDUE),
+    *(event.value for event in Event),
     *(f"dead letter {reason.value}" for reason in DeadReason),
     *(f"struck while {state.value}" for state in State),
     *(

@@ -95,6 +95,7 @@ class Shop:
         self.witness: Witness
         self.failing_starts: dict[str, int] = {}
         self.failing_stops: dict[str, int] = {}
+        self.overstaying: dict[str, float] = {}
         self.crashes: dict[tuple[str, int], int] = {}
 
 
@@ -148,6 +149,9 @@ class Worker(Actor):
         path = self.context.path
         try:
             await trio.sleep(self.shop.pause_seconds)
+            if (seconds := self.shop.overstaying.get(path)) is not None:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(seconds)  # noqa: ASYNC102  # rude
             if self.shop.failing_stops.get(path, 0) > 0:
                 self.shop.failing_stops[path] -= 1
                 raise CrashError(f"{path} does not stop")
