@@ -71,7 +71,7 @@ async def serve_http(
     guard_connections()
     stopping = trio.Event()
     ended = trio.Event()
-    keep = trio.CancelScope(shield=True)
+    keep = trio.CancelScope()
 
     async def run(task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED) -> None:  # noqa: ASYNC128
         try:
@@ -81,7 +81,9 @@ async def serve_http(
             ended.set()
 
     async with trio.open_nursery() as nursery:
+        # Cancelled before it has started, the server just ends: nobody would tell it to stop.
         urls = await nursery.start(run)
+        keep.shield = True
         on_listening(urls)
         task_status.started()
         try:

@@ -251,7 +251,7 @@ class Listener:
         gateway.connections = connections = Connections()
         gateway.is_draining = False
         stopping, ended = trio.Event(), trio.Event()
-        keep = trio.CancelScope(shield=True)
+        keep = trio.CancelScope()
 
         async def host(task_status: trio.TaskStatus[None]) -> None:
             try:
@@ -265,6 +265,7 @@ class Listener:
 
         async with trio.open_nursery() as nursery:
             await nursery.start(host)
+            keep.shield = True
             task_status.started()
             try:
                 await ended.wait()
