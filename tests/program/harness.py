@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -97,6 +98,7 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
         if wait:
             self.wait_ready()
@@ -122,8 +124,9 @@ class Program:
         return False
 
     def kill(self) -> None:
-        """End it as a power cut would, by SIGKILL."""
-        self.process.kill()
+        """End it and its children as a power cut would, by SIGKILL."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
@@ -145,7 +148,7 @@ class Program:
 
     def end(self) -> None:
         """Make sure that nothing is left of it, however the test went."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None:
             self.kill()
 
     @property
