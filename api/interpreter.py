@@ -6,8 +6,11 @@ import gc
 import sys
 from typing import Final
 
-GC_THRESHOLDS: Final = (50_000, 20, 50)
-"""Collections are rarer than by default: the state is large, long-lived and free of cycles."""
+GC_THRESHOLDS: Final = (2_000, 10, 100)
+"""Young objects are looked at often, so that no look takes long, and old ones rarely, since the
+state is long-lived and free of cycles. A look at 50,000 young objects took 20 ms, and four of those
+in five seconds made the p99 of order entry at 2,000 orders/s 24 ms instead of 8 ms.
+"""
 
 SWITCH_SECONDS: Final = 0.000_5
 """How long a worker thread waits for the interpreter's lock before it insists. Each turn of the
