@@ -9,11 +9,11 @@ from typing import Final
 import trio
 from attrs import define, field, frozen
 
+from actors.chain_store import Chain, ChainStore
 from actors.errors import StorageError
 from actors.journal import AsyncJournal
 from actors.journal_reader import JournalReader
 from actors.recovery import Progress, Recovered, recover
-from actors.sequencer import Chain, ChainStore
 from actors.snapshots import Snapshot, Snapshots
 from actors.storage import DataDirectory, Report
 from model.blocks import Block

@@ -30,12 +30,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from hashlib import blake2b
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final
 
 import trio
 from attrs import define, field, frozen
 
+from actors.chain_store import Chain, ChainStore, SaveSnapshot, snapshot_of
 from actors.errors import (
     ActorsError,
     CommandCrashedError,
@@ -44,7 +44,6 @@ from actors.errors import (
     SourceError,
     UnavailableError,
 )
-from actors.snapshots import Snapshot
 from actors.source import (
     At,
     BlockCommitted,
@@ -68,7 +67,7 @@ from model.commands import (
     SignedCommand,
 )
 from model.events import CommandRefused, Event
-from model.exchange import DIGEST_BYTES, Exchange
+from model.exchange import Exchange
 from supervision import Actor, Envelope, Exit, Reply, Stopped
 from supervision import Address as ActorAddress
 
@@ -101,38 +100,6 @@ STOP_SNAPSHOT_COMMANDS: Final = 1_000
 
 NEWCOMER_NONCE_WINDOW_MS: Final = 86_400_000
 """A newcomer with a nonce this far from now is not credited: it would be refused anyway."""
-
-
-@frozen
-class Chain:
-    """An exchange and the digest of the last block in it."""
-
-    exchange: Exchange
-    digest: bytes
-
-
-class ChainStore(Protocol):
-    """Where blocks are kept. Every method may block on the disk, in a worker thread."""
-
-    async def recover(self) -> Chain:
-        """Return the state after the last durable block; an empty exchange if there is none."""
-        ...
-
-    async def commit(self, block: Block, body: bytes) -> None:
-        """Make a block durable. After an error it may or may not be."""
-        ...
-
-    async def blocks(self, after: int) -> Sequence[Block]:
-        """Return the blocks above a height, oldest first; at most a bounded number of them."""
-        ...
-
-    async def save(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot, so that the next recovery starts there."""
-        ...
-
-    async def aclose(self) -> None:
-        """Let go of the files, even when cancelled."""
-        ...
 
 
 @frozen
@@ -425,43 +392,6 @@ def _read(chain: Chain, message: object) -> At[Any]:
 @frozen
 class _Rebuild:
     """The sequencer's timer: try again to get the state back."""
-
-
-@frozen
-class SaveSnapshot:
-    """Told to the snapshot writer: keep this."""
-
-    snapshot: Snapshot
-
-
-@define
-class SnapshotWriter(Actor):
-    """Writes snapshots beside the order flow.
-
-    While it is at one, the next takes the place of any that waits.
-    """
-
-    store: ChainStore
-
-    async def handle(self, message: SaveSnapshot) -> None:
-        """Keep one."""
-        await self.store.save(message.snapshot)
-
-
-async def snapshot_of(chain: Chain) -> Snapshot:
-    """Return the state of a chain as a snapshot.
-
-    It is made in a worker thread, so that all but the orders goes on; the caller leaves the
-    exchange alone until then.
-    """
-
-    def dump() -> Snapshot:
-        exchange = chain.exchange
-        state = exchange.dump()
-        digest = blake2b(state, digest_size=DIGEST_BYTES).digest()
-        return Snapshot(exchange.height, chain.digest, digest, state)
-
-    return await trio.to_thread.run_sync(dump)
 
 
 @frozen

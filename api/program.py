@@ -23,6 +23,7 @@ from attrs import define, field, frozen
 
 from actors.account import Account
 from actors.chain import FileChain, NotedChain
+from actors.chain_store import ChainStore, SnapshotWriter
 from actors.connections import CHECK_SECONDS, Connections
 from actors.errors import StorageError
 from actors.history import History, HistoryWriter
@@ -30,7 +31,7 @@ from actors.market import Market
 from actors.outlet import FanoutCounts
 from actors.recovery import Recovered
 from actors.router import BLOCKS_WAITING_MAX, Directory, Router
-from actors.sequencer import ChainStore, Faucet, Sequencer, SnapshotWriter
+from actors.sequencer import Faucet, Sequencer
 from actors.source import EmbeddedSource
 from actors.storage import Report as StorageReport
 from actors.storage import TailCut

@@ -10,10 +10,11 @@ import trio
 from attrs import Factory, define, field
 
 from actors.account import Account
+from actors.chain_store import Chain, SnapshotWriter
 from actors.channels import ChannelsByKey
 from actors.market import Market
 from actors.router import Directory, Router
-from actors.sequencer import Chain, Faucet, Sequencer, SequencerHooks, SnapshotWriter
+from actors.sequencer import Faucet, Sequencer, SequencerHooks
 from actors.snapshots import Snapshot
 from actors.source import At, EmbeddedSource
 from actors.ticker import Board

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from actors.chain import BLOCKS_PER_READ, FileChain
+from actors.chain_store import snapshot_of
 from actors.errors import StorageError
 from actors.recovery import Recovered
-from actors.sequencer import snapshot_of
 from actors.storage import Report
 from model.exchange import Exchange
 from tests.actors.trading import run

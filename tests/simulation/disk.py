@@ -17,9 +17,9 @@ import msgspec
 import trio
 from attrs import define, field
 
+from actors.chain_store import Chain
 from actors.journal_file import Head, Row, prove
 from actors.recovery import replay_row
-from actors.sequencer import Chain
 from actors.snapshots import DamagedSnapshotError, Snapshot, decode, encode
 from actors.storage import JournalDiskError, JournalError, JournalFullError, SnapshotError
 from model.blocks import GENESIS_DIGEST, Block
