@@ -249,8 +249,6 @@ class Account(Actor):
         channels = self.channels.of(self.account)
         if any(channels.of_kind(kind) for kind in _MOVES_WITH_MARKS):
             self.context.set_timer("publish", STATE_SECONDS, None)
-        else:
-            self.context.cancel_timer("publish")
 
     # -- subscribers
 

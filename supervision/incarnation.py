@@ -15,7 +15,7 @@ from supervision.restarts import ExitKind
 from supervision.run import Run
 from supervision.settlement import Settlement
 from supervision.signals import Ignore, Stop
-from supervision.timers import Timer
+from supervision.timers import OwnTimers
 
 
 class ActorRun(MessageLoop):
@@ -43,7 +43,7 @@ class ActorRun(MessageLoop):
         self.kept_replies: dict[Reply, None] = {}
         self.end_reason = ""
         self._factory = factory
-        self._timers: dict[object, Timer] | None = None
+        self._timers: OwnTimers | None = None
         self._watching: dict[Cell, None] | None = None
 
     async def _work(self) -> None:
@@ -119,23 +119,18 @@ class ActorRun(MessageLoop):
 
     def set_timer(self, key: object, seconds: float, message: Any) -> None:
         """See `Context.set_timer`."""
-        self.cancel_timer(key)
         if self._timers is None:
-            self._timers = {}
-        services = self.cell.services
-        at = services.clock() + seconds
-        self._timers[key] = services.timers.set(at, self.cell, message)
+            self._timers = OwnTimers(self.cell)
+        self._timers.set(key, seconds, message)
 
     def cancel_timer(self, key: object) -> None:
         """See `Context.cancel_timer`."""
         if self._timers is not None:
-            timer = self._timers.pop(key, None)
-            if timer is not None:
-                self.cell.services.timers.cancel(timer)
+            self._timers.cancel(key)
 
     def _drop_timers(self) -> None:
-        for key in list(self._timers or ()):
-            self.cancel_timer(key)
+        if self._timers is not None:
+            self._timers.cancel_all()
 
     def watch(self, address: Address, *, once: bool) -> None:
         """See `Context.watch`."""

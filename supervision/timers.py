@@ -3,12 +3,18 @@
 import heapq
 from itertools import count
 from math import inf
+from typing import Final
 
 import attrs
 
 from supervision.bell import Bell
 from supervision.cell import Cell
 from supervision.envelope import Envelope
+
+SPARE_MAX: Final = 64
+"""Timers that are over and still held, before anybody looks for them. From there on at most as many
+are held as are pending, so that a timer that is set again with every message costs no memory.
+"""
 
 
 @attrs.define(eq=False)
@@ -20,6 +26,11 @@ class Timer:
     cancelled: bool = False
     envelope: Envelope | None = None
 
+    @property
+    def over(self) -> bool:
+        """Whether it was cancelled, or fired and its message was taken in hand."""
+        return self.cancelled or (self.envelope is not None and self.envelope.attempt > 0)
+
 
 class Timers:
     """Pending timers in order of their time. Ties fire in the order in which they were set."""
@@ -28,6 +39,11 @@ class Timers:
         self._heap: list[tuple[float, int, Timer]] = []
         self._numbers = count()
         self._bell = Bell()
+        self._cancelled = 0
+
+    def __len__(self) -> int:
+        """How many are held: the pending, and some that were cancelled."""
+        return len(self._heap)
 
     def set(self, at: float, cell: Cell, message: object) -> Timer:
         """Tell ``cell`` ``message`` at the absolute Trio time ``at``."""
@@ -39,10 +55,19 @@ class Timers:
 
     def cancel(self, timer: Timer) -> None:
         """Cancel a timer, and take its message back if it fired and was not handled."""
+        if timer.cancelled:
+            return
         timer.cancelled = True
         waiting = timer.envelope
-        if waiting is not None and waiting.attempt == 0:
-            timer.cell.mailbox.discard(waiting)
+        if waiting is not None:
+            if waiting.attempt == 0:
+                timer.cell.mailbox.discard(waiting)
+            return
+        self._cancelled += 1
+        if self._cancelled > max(SPARE_MAX, len(self._heap) // 2):
+            self._heap = [entry for entry in self._heap if not entry[2].cancelled]
+            heapq.heapify(self._heap)
+            self._cancelled = 0
 
     async def run(self) -> None:
         """Fire timers until cancelled."""
@@ -54,7 +79,9 @@ class Timers:
         heap = self._heap
         while heap:
             at, _, timer = heap[0]
-            if not timer.cancelled:
+            if timer.cancelled:
+                self._cancelled -= 1
+            else:
                 now = timer.cell.services.clock()
                 if at > now:
                     return at
@@ -64,6 +91,47 @@ class Timers:
 
     def _fire(self, timer: Timer, now: float) -> None:
         mailbox = timer.cell.mailbox
-        if not mailbox.closed:
-            timer.envelope = Envelope(timer.message, None, now, sender=timer.cell.path)
+        timer.envelope = Envelope(timer.message, None, now, sender=timer.cell.path)
+        if mailbox.closed:
+            timer.cancelled = True
+        else:
             mailbox.push(timer.envelope)
+
+
+class OwnTimers:
+    """The timers of one incarnation, by key."""
+
+    __slots__ = ("_by_key", "_cell", "_look_at")
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+        self._by_key: dict[object, Timer] = {}
+        self._look_at = SPARE_MAX
+
+    def set(self, key: object, seconds: float, message: object) -> None:
+        """See `Context.set_timer`."""
+        self.cancel(key)
+        services = self._cell.services
+        self._by_key[key] = services.timers.set(services.clock() + seconds, self._cell, message)
+        if len(self._by_key) > self._look_at:
+            self._forget_over()
+
+    def cancel(self, key: object) -> None:
+        """See `Context.cancel_timer`."""
+        timer = self._by_key.pop(key, None)
+        if timer is not None:
+            self._cell.services.timers.cancel(timer)
+
+    def cancel_all(self) -> None:
+        """The incarnation ends."""
+        for key in list(self._by_key):
+            self.cancel(key)
+
+    def __len__(self) -> int:
+        """How many wait for their time, or fired and wait to be handled."""
+        self._forget_over()
+        return len(self._by_key)
+
+    def _forget_over(self) -> None:
+        self._by_key = {key: timer for key, timer in self._by_key.items() if not timer.over}
+        self._look_at = max(SPARE_MAX, 2 * len(self._by_key))
