@@ -14,7 +14,8 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Final
+from contextlib import suppress
+from typing import Final, TextIO
 
 import trio
 
@@ -72,7 +73,8 @@ class OuterDeadline:
 
 
 def _give_up() -> None:
-    os.write(2, b"zaraba: the stop takes too long; giving up\n")
+    with suppress(OSError):  # where that goes may be what is full
+        os.write(2, b"zaraba: the stop takes too long; giving up\n")
     os._exit(EXIT_OVERDUE)
 
 
@@ -86,6 +88,7 @@ def run(settings: Settings) -> int:
         return _explain(error, settings)
     finally:
         deadline.cancel()
+        _let_go_of_output()
     return EXIT_OK
 
 
@@ -145,9 +148,25 @@ def banner(program: Program) -> list[str]:
     return lines
 
 
-def say(text: str) -> None:
-    """Tell the person at the terminal."""
-    print(text, flush=True)
+def say(text: str, *, file: TextIO | None = None) -> None:
+    """Tell the person at the terminal.
+
+    Where nothing can be written, to a full disk or to a reader that went away, the program goes on
+    and ends as it would have. What was not written is tried again with the next sentence.
+    """
+    with suppress(OSError):
+        print(text, file=file, flush=True)
+
+
+def _let_go_of_output() -> None:
+    """Drop what still cannot be written: the interpreter would end with a status of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 def _explain(error: BaseException, settings: Settings) -> int:
@@ -155,7 +174,7 @@ def _explain(error: BaseException, settings: Settings) -> int:
     for kind, status in EXPLAINED:  # the system's own errors come last: ours explain them
         for cause in _causes(error):
             if isinstance(cause, kind):
-                print(f"zaraba: {_sentence(cause, settings)}", file=sys.stderr, flush=True)
+                say(f"zaraba: {_sentence(cause, settings)}", file=sys.stderr)
                 return status
     log.error("the gateway failed", exc_info=error)
     return EXIT_FAILED

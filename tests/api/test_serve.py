@@ -3,6 +3,8 @@
 import errno
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,39 @@ def test_what_ends_it_has_a_status(
     monkeypatch.setattr(serve, "open_program", fall)
 
     assert run(Settings(data=tmp_path / "data", port=0)) == status
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_nowhere_to_write_to_changes_no_status(tmp_path: Path) -> None:
+    """A full disk under standard output neither ends the program nor hides how it ended."""
+    with open("/dev/full", "wb") as full:  # noqa: PTH123  # a device, no path of ours
+        refused = subprocess.run(
+            [sys.executable, "-m", "api.cli", "serve", "--config", str(tmp_path / "nowhere.toml")],
+            stdout=full,
+            stderr=full,
+            check=False,
+        )
+        served = subprocess.run(
+            [sys.executable, "-c", SAYS_A_LOT], stdout=full, stderr=full, check=False
+        )
+
+    assert (refused.returncode, served.returncode) == (EXIT_DATA, EXIT_OK)
+
+
+SAYS_A_LOT = """
+import os, signal, sys, tempfile
+from pathlib import Path
+from api import serve
+from api.settings import Settings
+banner = serve.banner
+def stop(program):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return banner(program)
+serve.banner = stop
+with tempfile.TemporaryDirectory() as directory:
+    status = serve.run(Settings(data=Path(directory), port=0))
+sys.exit(status)
+"""
 
 
 async def test_the_banner_names_what_runs(tmp_path: Path) -> None:
