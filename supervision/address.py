@@ -94,7 +94,7 @@ class Address:
         """
         cell = self._cell
         if cell.state is BACKOFF:
-            raise Restarting(cell.path, cell.retry_at)
+            raise Restarting(cell.path, cell.retry_at) from cell.last_failure
         services = cell.services
         reply = Reply(cell)
         envelope = reply.carrier = Envelope(message, reply, services.clock())
@@ -130,7 +130,7 @@ class Address:
         """
         cell = self._cell
         if cell.state is BACKOFF:
-            raise Restarting(cell.path, cell.retry_at)
+            raise Restarting(cell.path, cell.retry_at) from cell.last_failure
         services = cell.services
         reply = Reply(cell, then=then)
         envelope = reply.carrier = Envelope(message, reply, services.clock())

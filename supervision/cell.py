@@ -253,7 +253,9 @@ class Cell:
         for envelope in self.mailbox.take_asks():
             assert envelope.reply is not None
             if not envelope.reply.abandoned:
-                envelope.reply.fail(Restarting(self.path, retry_at))
+                error = Restarting(self.path, retry_at)
+                error.__cause__ = self.last_failure
+                envelope.reply.fail(error)
 
     def close(self, state: State = State.STOPPED) -> None:
         """Nothing will run here again, or not until somebody asks for it: bury what waits."""

@@ -50,7 +50,18 @@ class _End(Exception):
 class SupervisorRun(Run):
     """One incarnation of a supervisor."""
 
-    __slots__ = ("_bell", "_inbox", "_nursery", "_starting", "_window", "children", "spec")
+    __slots__ = (
+        "_bell",
+        "_called_off",
+        "_held_up",
+        "_inbox",
+        "_nursery",
+        "_starting",
+        "_starting_group",
+        "_window",
+        "children",
+        "spec",
+    )
 
     def __init__(self, cell: Cell, spec: SupervisorSpec, finished: Callable[[Run], None]) -> None:
         super().__init__(cell, finished)
@@ -61,6 +72,9 @@ class SupervisorRun(Run):
         self._bell = Bell()
         self._nursery: trio.Nursery | None = None
         self._starting: Run | None = None
+        self._starting_group = False
+        self._called_off = False
+        self._held_up = False  # by the start or the end of one child
         for child in spec.children:
             self.add(child)
         self._forget_strangers()
@@ -209,6 +223,28 @@ class SupervisorRun(Run):
         """Called by each child at its very end."""
         self._inbox.append(run)
         self._bell.ring()
+        if self._held_up:
+            self._note_end(run)
+
+    def _note_end(self, run: Run) -> None:
+        """A child ended by itself while another starts or stops, and is attended to only later.
+
+        What is asked of it must not wait so long: it may be the other child that asks. A start
+        that the restart of the group would undo is called off.
+        """
+        child = next((c for c in self.children.values() if c.run is run), None)
+        if child is None or run is self._starting:
+            return
+        assert run.exit is not None
+        if self.stopping or not should_restart(child.spec.restart, run.exit.kind):
+            close_subtree(child.cell)
+            return
+        plan = plan_restart(self.spec.strategy, list(self.children), child.spec.id)
+        starting = self._starting if self._starting_group else None
+        if starting is not None and any(self.children[id].run is starting for id in plan.stop):
+            self._called_off = True
+            starting.request_stop("its group is restarted")  # before what it asks fails
+        hold_subtree(child.cell, self.cell.services.clock())
 
     # Starting
 
@@ -217,15 +253,16 @@ class SupervisorRun(Run):
         assert not self.stopping, "a stopping supervisor starts nothing"
         assert child.run is None, f"{child.cell.path} runs already"
         child.retry_at = inf
-        child.self_ended = False
+        child.self_ended = self._called_off = False
         exit = await self._try_start(child)
         if exit is None:
             self._report(Event.STARTED, child, generation=child.cell.generation)
             return None
         child.run = None
         if exit.kind is ExitKind.ABNORMAL:
-            self._report(Event.START_FAILED, child, kind=exit.kind, cause=exit.cause)
-        else:
+            event = Event.SHUTDOWN_ERROR if self._called_off else Event.START_FAILED
+            self._report(event, child, kind=exit.kind, cause=exit.cause)
+        elif not self._called_off:
             close_subtree(child.cell)
             if exit.kind is ExitKind.NORMAL and child.spec.restart is Restart.TEMPORARY:
                 self.drop(child)
@@ -243,10 +280,12 @@ class SupervisorRun(Run):
         if self.stopping:  # its factory, or a hook, asked for it
             await trio.lowlevel.checkpoint()
             return Exit(ExitKind.STOPPED, reason=self.stop_reason, initialised=False)
+        self._held_up = True
         try:
             exit: Exit | None = await self._nursery.start(child.run.run, name=child.cell.path)
         finally:
             self._starting = None
+            self._held_up = False
         return exit
 
     # Restarting
@@ -307,6 +346,8 @@ class SupervisorRun(Run):
         plan = plan_restart(self.spec.strategy, list(self.children), child.spec.id)
         self._report(Event.RESTART_SCHEDULED, child, delay=delay, attempt=len(child.window))
         waits = [at for id in plan.stop if (at := self.children[id].retry_at) < inf]
+        if any(self.children[id].run is not None for id in plan.stop):
+            hold_subtree(child.cell, services.clock() + delay)  # they may ask it while they stop
         for id in plan.stop:
             await self._stop_for_restart(self.children[id])
             if self.stopping:
@@ -348,7 +389,13 @@ class SupervisorRun(Run):
                 return
             if member.run is not None:
                 continue
-            exit = await self.start(member)
+            self._starting_group = True
+            try:
+                exit = await self.start(member)
+            finally:
+                self._starting_group = False
+            if self._called_off:  # one of the group has ended: it goes on from there
+                return
             if exit is not None and exit.kind is ExitKind.ABNORMAL and not self.stopping:
                 if member.spec.restart is Restart.TEMPORARY:
                     self._retire(member)
@@ -373,7 +420,9 @@ class SupervisorRun(Run):
         run, child.run = child.run, None
         child.retry_at = inf
         if run is not None:
+            self._held_up = True
             await stop_run(run, self.cell, child.spec, reason)
+            self._held_up = False
         if self.cell.services.closing:
             close_subtree(child.cell)
 

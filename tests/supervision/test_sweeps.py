@@ -104,6 +104,16 @@ async def fail_again(shop: Shop) -> None:
     await shop.witness.ask("b", 3, Lose("client", 3))
 
 
+async def fall_together(shop: Shop) -> None:
+    """A child crashes, and again while the group that it took along is being started."""
+    for number in (1, 2):
+        shop.witness.tell("a", Lose("client", number))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shop.witness.ask, "b", 3, Relay("p", 3, ("a",)))
+        nursery.start_soon(shop.witness.ask, "c", 4, Say("client", 4))
+    await trio.sleep(4)
+
+
 async def back_off(shop: Shop) -> None:
     """A child fails again and again, and the tree ends while it waits."""
     shop.failing_starts = {"a": 2}
@@ -197,6 +207,7 @@ SCENARIOS: list[Act] = [
     talk,
     crash,
     fail_again,
+    fall_together,
     back_off,
     give_up,
     use_pool,
