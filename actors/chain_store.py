@@ -35,7 +35,12 @@ class ChainStore(Protocol):
         ...
 
     async def commit(self, block: Block, body: bytes) -> None:
-        """Make a block durable. After an error it may or may not be."""
+        """Make a block durable.
+
+        Raises:
+            JournalFullError: there is no room, and nothing of the block is durable.
+            Exception: it may be durable or not.
+        """
         ...
 
     async def blocks(self, after: int) -> Sequence[Block]:

@@ -7,6 +7,7 @@
     │   ├── OverloadedError         the mailbox is full; nothing was done
     │   ├── UnavailableError        the state is being rebuilt; nothing was done
     │   ├── CommandCrashedError     the machine broke on this command; it is undone, in no block
+    │   ├── NoRoomError             the disk is full; the command is undone, in no block
     │   └── CommitFailedError       the disk failed; whether the command is durable is not known
     ├── GenesisError                a new exchange could not be opened as configured
     ├── LostPartError               a view missed a part of a block; it starts again from the source
@@ -34,6 +35,10 @@ class UnavailableError(SourceError):
 
 class CommandCrashedError(SourceError):
     """The machine broke on this command. Its effects were undone; it is in no block."""
+
+
+class NoRoomError(SourceError):
+    """The disk is full. The command's effects were undone; it is in no block."""
 
 
 class CommitFailedError(SourceError):

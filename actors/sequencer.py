@@ -17,10 +17,10 @@ read, published or kept as a snapshot.
 
 Three things can fail, and none of them is allowed into the log. A command on which the machine
 breaks is undone by rebuilding the state from the last commit; its sender gets an error and the
-others of its block are executed again without it. A commit that fails has an unknown outcome: its
-senders are told so, and the state is rebuilt from what the disk really holds; blocks found there
-that were never published are published then. A rebuild that fails is tried again every
-REBUILD_SECONDS, and everything that arrives meanwhile is refused.
+others of its block are executed again without it. A commit that fails has an unknown outcome,
+unless there was just no room: its senders are told so, and the state is rebuilt from what the disk
+really holds; blocks found there that were never published are published then. A rebuild that fails
+is tried again every REBUILD_SECONDS, and everything that arrives meanwhile is refused.
 
 A command that was refused before it used its nonce has changed nothing and is left out of the
 block, so that nobody can fill the journal with junk.
@@ -41,6 +41,7 @@ from actors.errors import (
     CommandCrashedError,
     CommitFailedError,
     GenesisError,
+    NoRoomError,
     SourceError,
     UnavailableError,
 )
@@ -54,6 +55,7 @@ from actors.source import (
     Receipt,
     Submit,
 )
+from actors.storage import JournalFullError
 from model.blocks import Block, Entry, seal
 from model.commands import (
     AdminCommand,
@@ -217,9 +219,8 @@ class Sequencer(Actor):
         chain, entries, receipts = executed
         if entries:
             block = await self._commit(chain, entries, started)
-            if block is None:
-                error = CommitFailedError("the disk failed; the outcome of this command is unknown")
-                _fail_all(waiting, error)
+            if isinstance(block, SourceError):
+                _fail_all(waiting, block)
                 await self._try_rebuild()
                 return None
             chain = Chain(chain.exchange, block.digest)
@@ -286,8 +287,10 @@ class Sequencer(Actor):
             credits=exchange.faucet_credits, credits_max=self.faucet.credits_max
         )
 
-    async def _commit(self, chain: Chain, entries: list[Entry], started: float) -> Block | None:
-        """Make a block durable; ``None`` if the disk failed."""
+    async def _commit(
+        self, chain: Chain, entries: list[Entry], started: float
+    ) -> Block | SourceError:
+        """Make a block durable; if that failed, return what to tell the senders."""
         exchange = chain.exchange
         block, body = seal(
             height=exchange.height, time_ms=exchange.time_ms, parent=chain.digest, entries=entries
@@ -297,7 +300,9 @@ class Sequencer(Actor):
             await self.store.commit(block, body)
         except Exception as error:  # noqa: BLE001  # a disk fails in many ways, all end in a rebuild
             self.hooks.chain_lost(error)
-            return None
+            if isinstance(error, JournalFullError):
+                return NoRoomError("the disk is full; this command was not executed")
+            return CommitFailedError("the disk failed; the outcome of this command is unknown")
         self.hooks.block_committed(
             commands=len(entries),
             execute_seconds=executed - started,

@@ -17,7 +17,13 @@ from typing import Final
 import trio
 from attrs import define
 
-from actors.errors import CommandCrashedError, OverloadedError, SourceError, UnavailableError
+from actors.errors import (
+    CommandCrashedError,
+    NoRoomError,
+    OverloadedError,
+    SourceError,
+    UnavailableError,
+)
 from actors.source import Receipt
 from api.actions import SignedRequest, parse_request, to_command
 from api.answers import answer, refusal_answer
@@ -124,7 +130,13 @@ class OrderEntry:
         match error:
             case CommandCrashedError():
                 return refusal_answer(CRASHED)
-            case MailboxFull() | Restarting() | OverloadedError() | UnavailableError():
+            case (
+                MailboxFull()
+                | Restarting()
+                | OverloadedError()
+                | UnavailableError()
+                | NoRoomError()
+            ):
                 return refusal_answer(NOT_DONE)
             case _:
                 return refusal_answer(UNKNOWN)

@@ -9,6 +9,7 @@ from actors.errors import (
     CommandCrashedError,
     CommitFailedError,
     GenesisError,
+    NoRoomError,
     SourceError,
     UnavailableError,
 )
@@ -23,6 +24,7 @@ from actors.sequencer import (
     work_of,
 )
 from actors.source import BlockCommitted, ReadAccount, ReadMarket, Receipt
+from actors.storage import JournalFullError
 from model.agents import ZERO_ADDRESS
 from model.commands import (
     AdminCommand,
@@ -248,6 +250,19 @@ async def test_a_failed_commit_has_an_unknown_outcome(
     assert receipt.height == 2
     assert at.state.cash == 2
     assert floor.told.lost == [NO_SPACE]
+
+
+async def test_a_commit_without_room_is_known_not_to_have_happened(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Its senders may simply try again."""
+    async with open_floor() as floor:
+        floor.chain.commit_errors = [JournalFullError("no room")]
+        with pytest.raises(NoRoomError):
+            await floor.source.submit(credit(usd=1))
+        receipt = await floor.source.submit(credit(usd=2))
+
+    assert receipt.height == 2
 
 
 async def test_a_block_that_was_durable_after_all_is_published(
