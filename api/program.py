@@ -443,10 +443,15 @@ async def _serve_admin(program: Program, task_status: trio.TaskStatus[None]) -> 
 async def _watch(program: Program, task_status: trio.TaskStatus[None]) -> None:
     """Wake the markets, then look after the connections."""
     gateway = program.gateway
+
+    async def wake(asset: AssetId) -> None:
+        with suppress(SupervisionError):  # readiness names it
+            await gateway.read_market(asset, lambda _: None)
+
     with trio.move_on_after(WAKE_SECONDS_MAX):
-        for instrument in gateway.directory.instruments:
-            with suppress(SupervisionError):  # readiness names it
-                await gateway.read_market(instrument.asset, lambda view: view.mark)
+        async with trio.open_nursery() as nursery:
+            for instrument in gateway.directory.instruments:
+                nursery.start_soon(wake, instrument.asset)
     task_status.started()
     while True:
         gateway.connections.check(trio.current_time())

@@ -8,12 +8,16 @@ import pytest
 import trio
 from trio_websocket import ConnectionClosed
 
+from actors.history import History
 from actors.history_store import HistoryStore
 from actors.router import BlockPart
+from actors.source import At
 from api.program import Program
 from model.commands import Credit, CreditSource
 from model.ids import Address
+from model.state import MarketState
 from model.units import USD
+from model.views.market import MarketView
 from supervision import State, System
 from tests.api.gateways import (
     connect,
@@ -141,6 +145,36 @@ async def test_a_market_that_stays_down_closes_its_followers(tmp_path: Path) -> 
 
         assert code_of(closed.value) == 1011
         assert answer["data"].startswith("Invalid subscription")
+        assert "BTC" in program.gateway.why_not_ready()
+
+
+@pytest.mark.parametrize("how", ["raises", "hangs"])
+async def test_a_market_that_does_not_start_leaves_the_others_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """From the first start on: the gateway opens, all others trade, and readiness names the one."""
+    original = History.open_market
+
+    async def open_market(history: History, at: At[MarketState]) -> MarketView:
+        if at.state.instrument.asset == 0:
+            if how == "hangs":
+                await trio.sleep_forever()
+            raise ZeroDivisionError("on purpose")
+        return await original(history, at)
+
+    monkeypatch.setattr(History, "open_market", open_market)
+    monkeypatch.setattr("api.program.WAKE_SECONDS_MAX", 0.3)
+    async with open_gateway(tmp_path, serve=True) as program:
+        others = [i.asset for i in program.gateway.directory.instruments if i.asset]
+        markets = [program.registry.address(f"markets/{asset}") for asset in others]
+        while {market.state for market in markets} != {State.RUNNING}:  # noqa: ASYNC110
+            await trio.sleep(0.005)
+        async with connect(program) as socket:
+            await subscribe(socket, "l2Book", coin="ETH")
+            book = await receive(socket, "l2Book")
+
+        assert others
+        assert book["coin"] == "ETH"
         assert "BTC" in program.gateway.why_not_ready()
 
 
