@@ -1,0 +1,176 @@
+"""The book of one coin, order by order, as diffs make it.
+
+Diffs alone decide what rests, at what price and in which order; statuses only add what nobody needs
+for that. A diff that does not fit what the book holds proves that something was missed: it is
+reported as a ``Flaw`` and changes nothing that it is not sure of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from model.node.lines import Change, Diff, Status
+from model.node.snapshot import CoinOrders, Order, details_of
+from model.views.depth import BookSide
+
+GONE_MAX: Final = 4_096
+"""Orders that an update took to nothing, of which a removal may still follow."""
+
+
+class Flaw(StrEnum):
+    """How a diff can fail to fit the book."""
+
+    UNKNOWN_UPDATE = "update of an order that is not there"
+    UNKNOWN_REMOVE = "removal of an order that is not there"
+    TWICE = "new order that is there already"
+    BEFORE = "update from a size that is not ours"
+    PRICE = "the order stands at another price"
+    SIDE = "new order without a side"
+    CROSSED = "the book is crossed"
+
+
+class Mismatch(Struct, frozen=True):
+    """An order that two books of one coin do not agree on, and how."""
+
+    oid: int
+    what: str
+
+
+class NodeBook:
+    """One coin. ``bids`` and ``asks`` are levels; prices and sizes are integers of 1e-8."""
+
+    __slots__ = ("_gone", "_orders", "_queues", "asks", "bids", "coin")
+
+    def __init__(self, coin: str, orders: CoinOrders | None = None) -> None:
+        self.coin = coin
+        self.bids = BookSide(1)
+        self.asks = BookSide(-1)
+        self._orders: dict[int, Order] = {}
+        self._queues: dict[int, dict[int, Order]] = {}
+        self._gone: dict[int, None] = {}
+        if orders is not None:
+            for side in (orders.bids, orders.asks):
+                for order in side:
+                    self._add(order)
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    def __iter__(self) -> Iterator[Order]:
+        """Iterate over all orders: bids, then asks, each best first and oldest first at a price."""
+        for side in (self.bids, self.asks):
+            for key in reversed(side.keys):
+                yield from self._queues[key].values()
+
+    def get(self, oid: int) -> Order | None:
+        """Return an order that rests."""
+        return self._orders.get(oid)
+
+    def orders(self) -> CoinOrders:
+        """Return copies of all orders, as a snapshot holds them."""
+        sides: tuple[list[Order], list[Order]] = ([], [])
+        for order in self:
+            copy = Order(
+                order.oid, order.user, order.is_bid, order.price, order.size, order.details
+            )
+            sides[0 if order.is_bid else 1].append(copy)
+        return CoinOrders(*sides)
+
+    def apply(self, diff: Diff) -> Flaw | None:
+        """Take in one diff; return what does not fit."""
+        order = self._orders.get(diff.oid)
+        if diff.change is Change.NEW:
+            return self._new(diff, order)
+        if order is None:
+            return self._missing(diff)
+        if order.price != diff.price or diff.is_bid not in (None, order.is_bid):
+            self._take(order, order.size)
+            return Flaw.PRICE
+        if diff.change is Change.REMOVE:
+            self._take(order, order.size)
+            return None
+        flaw = None if diff.before == order.size else Flaw.BEFORE
+        self._resize(order, diff.size)
+        return flaw
+
+    def is_crossed(self) -> bool:
+        """Tell whether the best bid reaches the best ask, which no complete book does."""
+        bids, asks = self.bids.keys, self.asks.keys
+        return bool(bids) and bool(asks) and bids[-1] >= -asks[-1]
+
+    def enrich(self, status: Status) -> None:
+        """Keep what a status says of an order that rests."""
+        order = self._orders.get(status.order.oid)
+        if order is not None and order.details is None:
+            order.details = details_of(status.order)
+
+    def learn_from(self, other: NodeBook) -> None:
+        """Take over what another book of the coin knows of orders beside what rests."""
+        for oid, order in self._orders.items():
+            known = other.get(oid)
+            if order.details is None and known is not None:
+                order.details = known.details
+
+    def _new(self, diff: Diff, known: Order | None) -> Flaw | None:
+        if known is not None:
+            self._take(known, known.size)
+        if diff.is_bid is None:
+            return Flaw.SIDE
+        if diff.size:
+            self._add(Order(diff.oid, diff.user, diff.is_bid, diff.price, diff.size))
+        return None if known is None else Flaw.TWICE
+
+    def _missing(self, diff: Diff) -> Flaw | None:
+        """An order that an update took to nothing may be removed once more."""
+        if diff.change is Change.UPDATE:
+            return Flaw.UNKNOWN_UPDATE
+        if diff.oid in self._gone:
+            del self._gone[diff.oid]
+            return None
+        return Flaw.UNKNOWN_REMOVE
+
+    def _resize(self, order: Order, size: int) -> None:
+        if size == 0:
+            if len(self._gone) >= GONE_MAX:
+                del self._gone[next(iter(self._gone))]
+            self._gone[order.oid] = None
+            self._take(order, order.size)
+            return
+        side = self.bids if order.is_bid else self.asks
+        side.take(order.price, order.size - size, 0)
+        order.size = size
+
+    def _add(self, order: Order) -> None:
+        side = self.bids if order.is_bid else self.asks
+        self._orders[order.oid] = order
+        self._queues.setdefault(order.price * side.sign, {})[order.oid] = order
+        side.add(order.price, order.size)
+
+    def _take(self, order: Order, size: int) -> None:
+        side = self.bids if order.is_bid else self.asks
+        key = order.price * side.sign
+        queue = self._queues[key]
+        del self._orders[order.oid], queue[order.oid]
+        if not queue:
+            del self._queues[key]
+        side.take(order.price, size, 1)
+
+
+def compare(ours: NodeBook, theirs: NodeBook) -> Mismatch | None:
+    """Compare two books of a coin order by order, queues included; return the first difference."""
+    mine, other = list(ours), list(theirs)
+    for a, b in zip(mine, other, strict=False):
+        if a.oid != b.oid:
+            return Mismatch(a.oid, f"order {b.oid} should stand there")
+        if (a.is_bid, a.price, a.size) != (b.is_bid, b.price, b.size):
+            return Mismatch(a.oid, "side, price or size differ")
+        if b.user and a.user != b.user:
+            return Mismatch(a.oid, "the owner differs")
+    if len(mine) != len(other):
+        longer = mine if len(mine) > len(other) else other
+        return Mismatch(longer[min(len(mine), len(other))].oid, "one side has orders more")
+    return None

@@ -1,0 +1,258 @@
+"""All books of a node, and what is known of each: is it whole, since when, and how to mend it.
+
+A coin's book is **whole** while nothing of it was lost. Each loss leaves a bound, the highest block
+it may have touched; until a snapshot of that block or a later one has been looked at, the coin is
+**in doubt**. Looking at a snapshot means: take the coin's orders out of it, apply the diffs that
+came after it, and compare with our book, order by order. Where they agree, doubt ends and nobody
+needs to know. Where they do not, the coin alone gets the new book and a new **epoch**; every other
+goes on as if nothing had happened.
+
+Within an epoch the **sequence** of a coin counts the blocks that changed its book, from 1 on; the
+book at the start of the epoch is number 0.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Struct, field
+
+from model.node.book import Flaw, Mismatch, NodeBook, compare
+from model.node.joiner import NodeBlock
+from model.node.lines import Diff, Stream
+from model.node.sequence import Loss
+from model.node.snapshot import CoinOrders, Snapshot
+
+DIFFS_KEPT: Final = 500_000
+"""Diffs kept to bring a snapshot up to date: half a minute of a very busy day, an hour of a quiet
+one. A node takes 10 to 30 seconds to write a snapshot.
+"""
+
+COINS_MAX: Final = 10_000
+"""Coins that are followed. Lines that name still more are counted and skipped."""
+
+
+class Coin(Struct):
+    """What is known of one coin. ``doubt`` is the bound of its losses, and why there is one."""
+
+    name: str
+    book: NodeBook
+    epoch: int
+    sequence: int = 0
+    height: int = 0
+    time_ms: int = 0
+    doubt: int | None = None
+    why: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether nothing of the book is known to be lost."""
+        return self.doubt is None
+
+
+class Fault(Struct, frozen=True):
+    """A diff that did not fit, or a loss, as it is told to whoever keeps watch."""
+
+    height: int
+    coin: str
+    what: str
+    oid: int = 0
+
+
+class CoinChange(Struct):
+    """What a block did to a coin's book; its state is that after the block."""
+
+    coin: Coin
+    diffs: list[Diff]
+
+
+class BlockChanges(Struct):
+    """What a block did: ``doubted`` names the coins that were whole before it."""
+
+    changes: list[CoinChange] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    doubted: list[str] = field(default_factory=list)
+
+
+class Healing(Struct):
+    """What a look at a snapshot did.
+
+    ``reset`` are coins with a new book and epoch, with what gave them away; ``confirmed`` were in
+    doubt and are whole; ``doubtful`` still are in doubt, since the snapshot is too old for them.
+    """
+
+    height: int
+    reset: dict[str, Mismatch | None] = field(default_factory=dict)
+    confirmed: list[str] = field(default_factory=list)
+    doubtful: list[str] = field(default_factory=list)
+
+
+class Coins:
+    """All coins of a node. ``height`` is that of the last block; -1 before the first snapshot."""
+
+    def __init__(self) -> None:
+        self.height = -1
+        self.time_ms = 0
+        self.by_name: dict[str, Coin] = {}
+        self.ignored = 0
+        self._recent: deque[tuple[int, dict[str, list[Diff]]]] = deque()
+        self._recent_diffs = 0
+        self._recent_from = -1
+        self._epochs = 0
+        self._all_doubt: tuple[int, str] | None = None
+
+    def start(self, snapshot: Snapshot, height: int) -> None:
+        """Begin with a snapshot of a height; blocks after it follow."""
+        self.height = self._recent_from = height
+        for name, orders in snapshot.coins.items():
+            self._put(name, NodeBook(name, orders))
+
+    def apply(self, block: NodeBlock) -> BlockChanges:
+        """Take in a block."""
+        result = BlockChanges()
+        self.height, self.time_ms = block.height, block.time_ms
+        for loss in block.losses:
+            self._lose(loss, result)
+        for problem in block.problems:
+            if problem.stream is Stream.DIFFS:
+                what = f"a diff cannot be read: {problem.detail}"
+                loss = Loss(Stream.DIFFS, block.height, block.height, what, problem.coin)
+                self._lose(loss, result)
+        by_coin: dict[str, list[Diff]] = {}
+        for diff in block.diffs:
+            by_coin.setdefault(diff.coin, []).append(diff)
+        self._remember(block.height, by_coin)
+        for name, diffs in by_coin.items():
+            self._change(name, diffs, result)
+        for status in block.statuses:
+            coin = self.by_name.get(status.order.coin)
+            if coin is not None and status.status in _RESTS:
+                coin.book.enrich(status)
+        return result
+
+    def look_at(self, snapshot: Snapshot, height: int) -> Healing | None:
+        """Compare with a snapshot of a height, and heal what differs.
+
+        ``None`` if it cannot be brought up to date: it is of a block that is not there yet, or the
+        diffs after it are not kept any more.
+        """
+        if not self._recent_from <= height <= self.height:
+            return None
+        healing = Healing(height)
+        later = [changes for at, changes in self._recent if at > height]
+        for name in {**self.by_name, **snapshot.coins}:
+            self._look_at_coin(name, snapshot.coins.get(name), later, healing)
+        if self._all_doubt is not None and self._all_doubt[0] <= height:
+            self._all_doubt = None
+        return healing
+
+    def in_doubt(self) -> list[str]:
+        """Return the coins of which something may be lost."""
+        return [name for name, coin in self.by_name.items() if not coin.is_whole]
+
+    def _change(self, name: str, diffs: list[Diff], result: BlockChanges) -> None:
+        coin = self.by_name.get(name)
+        if coin is None:
+            if len(self.by_name) >= COINS_MAX:
+                self.ignored += 1
+                return
+            coin = self._put(name, NodeBook(name))
+            if self._all_doubt is not None:
+                coin.doubt, coin.why = self._all_doubt
+        was_crossed = coin.book.is_crossed()
+        for diff in diffs:
+            flaw = coin.book.apply(diff)
+            if flaw is not None:
+                self._doubt(coin, self.height, flaw.value, result, diff.oid)
+        if coin.book.is_crossed() and not was_crossed:
+            self._doubt(coin, self.height, Flaw.CROSSED.value, result)
+        coin.sequence += 1
+        coin.height, coin.time_ms = self.height, self.time_ms
+        result.changes.append(CoinChange(coin, diffs))
+
+    def _put(self, name: str, book: NodeBook) -> Coin:
+        self._epochs += 1
+        coin = self.by_name[name] = Coin(
+            name, book, self._epochs, height=self.height, time_ms=self.time_ms
+        )
+        return coin
+
+    def _lose(self, loss: Loss, result: BlockChanges) -> None:
+        if loss.stream is not Stream.DIFFS:
+            result.faults.append(Fault(loss.last, loss.coin, f"{loss.stream}: {loss.what}"))
+            return
+        last = min(loss.last, self.height)
+        concerned = self.by_name.values() if not loss.coin else self._named(loss.coin)
+        for coin in concerned:
+            self._doubt(coin, last, loss.what, result, is_told=bool(loss.coin))
+        if not loss.coin:
+            result.faults.append(Fault(loss.last, "", _span(loss)))
+            bound = last if self._all_doubt is None else max(last, self._all_doubt[0])
+            self._all_doubt = bound, loss.what
+
+    def _named(self, name: str) -> Iterable[Coin]:
+        coin = self.by_name.get(name)
+        return () if coin is None else (coin,)
+
+    def _doubt(
+        self,
+        coin: Coin,
+        height: int,
+        why: str,
+        result: BlockChanges,
+        oid: int = 0,
+        *,
+        is_told: bool = True,
+    ) -> None:
+        if coin.doubt is None:
+            result.doubted.append(coin.name)
+            coin.why = why
+        coin.doubt = max(height, -1 if coin.doubt is None else coin.doubt)
+        if is_told:
+            result.faults.append(Fault(height, coin.name, why, oid))
+
+    def _remember(self, height: int, by_coin: dict[str, list[Diff]]) -> None:
+        self._recent.append((height, by_coin))
+        self._recent_diffs += sum(map(len, by_coin.values()))
+        while self._recent_diffs > DIFFS_KEPT and len(self._recent) > 1:
+            self._recent_from, gone = self._recent.popleft()
+            self._recent_diffs -= sum(map(len, gone.values()))
+
+    def _look_at_coin(
+        self,
+        name: str,
+        orders: CoinOrders | None,
+        later: list[dict[str, list[Diff]]],
+        healing: Healing,
+    ) -> None:
+        coin = self.by_name.get(name)
+        if coin is not None and coin.doubt is not None and coin.doubt > healing.height:
+            healing.doubtful.append(name)
+            return
+        book = NodeBook(name, orders)
+        flaws = [book.apply(diff) for changes in later for diff in changes.get(name, ())]
+        if any(flaws):
+            healing.doubtful.append(name)  # the diffs after the snapshot do not fit it
+            return
+        difference = None if coin is None else compare(coin.book, book)
+        if coin is not None and difference is None:
+            if coin.doubt is not None:
+                coin.doubt, coin.why = None, ""
+                healing.confirmed.append(name)
+            return
+        if coin is not None:
+            book.learn_from(coin.book)
+        self._put(name, book)
+        healing.reset[name] = difference
+
+
+_RESTS: Final = frozenset({"open", "triggered"})
+"""Statuses of orders that may have come into the book with this block."""
+
+
+def _span(loss: Loss) -> str:
+    if loss.first == loss.last:
+        return f"{loss.what}: {loss.first}"
+    return f"{loss.what}: {loss.first} to {loss.last}"

@@ -1,0 +1,177 @@
+"""Puts the lines of several streams together into blocks.
+
+Diffs alone decide how far the chain is: a block is closed when its diffs are complete. By block
+that is when its line is there; streaming, when the diffs of a later block are. So no diff can come
+too late to its block, however the files are scheduled. A closed block waits a moment for the
+statuses, and by block for the other streams, which have a line for it too. What comes later still
+is attached to the next block, and keeps its own height and time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec import Struct, field
+
+from model.node.lines import Diff, Fill, Form, Line, Misc, Problem, Status, Stream
+from model.node.sequence import Loss
+
+GRACE_MS: Final = 100
+"""How long a block that has its diffs waits for its other streams."""
+
+PENDING_BLOCKS_MAX: Final = 4_096
+"""Blocks that wait for their diffs, some five minutes. The oldest then lose what they have."""
+
+PENDING_EVENTS_MAX: Final = 1_000_000
+"""Events that wait likewise."""
+
+
+class Late(Struct):
+    """What was added to a block that is closed already."""
+
+    height: int
+    time_ms: int
+    statuses: list[Status]
+    fills: list[Fill]
+    misc: list[Misc]
+
+
+class NodeBlock(Struct):
+    """What a node tells of one block, and what it left out before.
+
+    ``block_time`` and ``local_time`` are the node's texts; the latter is the last time of writing.
+    """
+
+    height: int
+    time_ms: int
+    block_time: str = ""
+    local_time: str = ""
+    diffs: list[Diff] = field(default_factory=list)
+    statuses: list[Status] = field(default_factory=list)
+    fills: list[Fill] = field(default_factory=list)
+    misc: list[Misc] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
+    late: list[Late] = field(default_factory=list)
+
+    @property
+    def events(self) -> int:
+        """How many events it holds."""
+        return len(self.diffs) + len(self.statuses) + len(self.fills) + len(self.misc)
+
+
+class Joiner:
+    """Joins the streams of one node.
+
+    ``height`` is that of the last block that was closed; ``dropped`` counts the events that were
+    given up because too much waited.
+    """
+
+    def __init__(self, form: Form, streams: frozenset[Stream], height: int = -1) -> None:
+        self.height = height
+        self.dropped = 0
+        self._form = form
+        awaited = {Stream.STATUSES} if form is Form.STREAMING else set(streams)
+        self._awaited = frozenset(awaited & streams) - {Stream.DIFFS}
+        self._pending: dict[int, NodeBlock] = {}
+        self._events = 0
+        self._complete = dict.fromkeys(streams, height)
+        self._losses: list[Loss] = []
+        self._late: list[Late] = []
+        self._waiting_since_ms: int | None = None
+
+    def add(self, line: Line) -> None:
+        """Take a line that is news."""
+        height = line.height
+        complete = height if self._form is Form.BLOCK else height - 1
+        stream = line.stream
+        self._complete[stream] = max(self._complete[stream], complete)
+        if height <= self.height:
+            self._add_late(line)
+            return
+        block = self._pending.get(height)
+        if block is None:
+            block = self._pending[height] = NodeBlock(height, line.time_ms, line.block_time)
+        block.local_time = max(block.local_time, line.local_time)
+        block.problems += line.problems
+        self._events += len(line.events)
+        _put(line, block)
+        self._bound()
+
+    def lose(self, losses: list[Loss]) -> None:
+        """Take note of losses; they are told with the next block."""
+        self._losses += losses
+
+    def closed(self, now_ms: int) -> Iterator[NodeBlock]:
+        """Yield the blocks that are complete, or have waited long enough, oldest first."""
+        ready = self._complete[Stream.DIFFS]
+        for height in sorted(height for height in self._pending if height <= ready):
+            if any(self._complete[stream] < height for stream in self._awaited):
+                if self._waiting_since_ms is None:
+                    self._waiting_since_ms = now_ms
+                if now_ms - self._waiting_since_ms < GRACE_MS:
+                    return
+            else:
+                self._waiting_since_ms = None
+            yield self._close(height)
+
+    def wait_ms(self, now_ms: int) -> int | None:
+        """Return how long to wait for ``closed`` to have more by time alone; None if it cannot."""
+        since = self._waiting_since_ms
+        return None if since is None else max(since + GRACE_MS - now_ms, 0)
+
+    def flush(self) -> Iterator[NodeBlock]:
+        """Yield all that is left, at the end of files that nobody adds to."""
+        for height in sorted(self._pending):
+            yield self._close(height)
+
+    def behind(self) -> dict[Stream, int]:
+        """Return by how many blocks each stream is behind the one that is furthest."""
+        furthest = max(self._complete.values())
+        return {stream: furthest - complete for stream, complete in self._complete.items()}
+
+    def _close(self, height: int) -> NodeBlock:
+        block = self._pending.pop(height)
+        self._events -= block.events
+        self.height = height
+        block.losses, self._losses = self._losses, []
+        block.late, self._late = self._late, []
+        return block
+
+    def _add_late(self, line: Line) -> None:
+        if line.stream is Stream.DIFFS:
+            what = "diffs came after their block was closed"
+            self._losses.append(Loss(line.stream, line.height, line.height, what))
+            return
+        late = Late(line.height, line.time_ms, [], [], [])
+        _put(line, late)
+        self._late.append(late)
+        if len(self._late) > PENDING_BLOCKS_MAX:
+            self.dropped += 1
+            del self._late[0]
+
+    def _bound(self) -> None:
+        """Let go of the oldest if their diffs do not come; the diffs themselves are never held."""
+        while len(self._pending) > PENDING_BLOCKS_MAX or (
+            self._events > PENDING_EVENTS_MAX and len(self._pending) > 1
+        ):
+            height = min(self._pending)
+            block = self._pending.pop(height)
+            self._events -= block.events
+            self.dropped += block.events
+            self.height = max(self.height, height)
+            self._complete[Stream.DIFFS] = max(self._complete[Stream.DIFFS], height)
+            self._losses.append(Loss(Stream.DIFFS, height, height, "the diffs did not come"))
+
+
+def _put(line: Line, block: NodeBlock | Late) -> None:
+    for event in line.events:
+        if type(event) is Diff and isinstance(block, NodeBlock):
+            block.diffs.append(event)
+        elif type(event) is Status:
+            block.statuses.append(event)
+        elif type(event) is Fill:
+            block.fills.append(event)
+        elif type(event) is Misc:
+            block.misc.append(event)
