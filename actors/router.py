@@ -107,8 +107,8 @@ class Directory:
                 self._approve(event)
             case MarketListed(instrument=instrument):
                 self._list_market(instrument)
-            case ExchangeOpened(taker_fee_ppm=taker, maker_fee_ppm=maker):
-                self.taker_fee_ppm, self.maker_fee_ppm = taker, maker
+            case ExchangeOpened(terms=terms):
+                self.taker_fee_ppm, self.maker_fee_ppm = terms.taker_fee_ppm, terms.maker_fee_ppm
             case _:
                 pass
 
@@ -273,16 +273,16 @@ class Router(Actor):
         """Name the views that an event concerns, each once."""
         kind = type(event)
         if kind is OrderPlaced or kind is OrderCanceled:
-            yield event.asset  # type: ignore[union-attr]  # the two kinds just named have it
+            yield event.asset  # type: ignore[union-attr, misc]  # the two kinds just named have it
             yield event.account  # type: ignore[union-attr]
         elif kind is Traded:
-            yield event.asset  # type: ignore[union-attr]
+            yield event.asset  # type: ignore[union-attr, misc]
             yield event.maker.account  # type: ignore[union-attr]
             yield event.taker.account  # type: ignore[union-attr]
         elif kind is OrderRefused or kind is LeverageUpdated:
             yield event.account  # type: ignore[union-attr]
         elif kind is OracleMoved:
-            yield event.asset  # type: ignore[union-attr]
+            yield event.asset  # type: ignore[union-attr, misc]
         elif kind is Credited or kind is AgentApproved:
             self.directory.learn(event)
             yield event.account  # type: ignore[union-attr]

@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from model.ids import Address, AssetId, Cloid, OrderId
-from model.instruments import Instrument
+from model.ids import Address, AssetId, Cloid, OrderId, TokenId
+from model.instruments import Instrument, Token
 
 
 class Tif(IntEnum):
@@ -24,6 +24,8 @@ class Tif(IntEnum):
     ALO = 2
     FRONTEND_MARKET = 3
     """Executes as IOC; shown to its owner as a market order."""
+    LIQUIDATION_MARKET = 4
+    """Executes as IOC; placed by the exchange for an account that it liquidates."""
 
 
 class Grouping(IntEnum):
@@ -41,11 +43,17 @@ class CreditSource(IntEnum):
     FUND = 1
 
 
-class TriggerSpec(Struct, frozen=True, array_like=True, gc=False):
-    """The trigger part of a stop or take-profit order.
+class MarkSource(IntEnum):
+    """Where mark prices come from."""
 
-    Refused until the exchange has a trigger book.
-    """
+    ORACLE = 0
+    """The oracle price alone."""
+    MEDIAN = 1
+    """The median of oracle, book and outside prices, as ``model.marks`` has it."""
+
+
+class TriggerSpec(Struct, frozen=True, array_like=True, gc=False):
+    """The trigger part of a stop or take-profit order."""
 
     price_e8: int
     is_market: bool
@@ -153,18 +161,158 @@ class UsdSend(SignedCommand, frozen=True, array_like=True, tag=7):
     usd: int
 
 
+class UpdateIsolatedMargin(SignedCommand, frozen=True, array_like=True, tag=8):
+    """Move micro-USD into an isolated position, or out of it if negative."""
+
+    asset: AssetId
+    usd: int
+
+
+class TopUpIsolatedMargin(SignedCommand, frozen=True, array_like=True, tag=9):
+    """Add what an isolated position lacks to stand at a leverage (in 1e-8) at its mark price."""
+
+    asset: AssetId
+    leverage_e8: int
+
+
+class ScheduleCancel(SignedCommand, frozen=True, array_like=True, tag=10):
+    """Cancel all orders of the account at a chain time (ms); ``None`` takes that back."""
+
+    at_ms: int | None = None
+
+
+class PlaceTwap(SignedCommand, frozen=True, array_like=True, tag=11):
+    """Trade a size in slices over so many minutes; ``size_e8`` in units of 1e-8."""
+
+    asset: AssetId
+    is_buy: bool
+    size_e8: int
+    reduce_only: bool
+    minutes: int
+    randomize: bool
+
+
+class CancelTwap(SignedCommand, frozen=True, array_like=True, tag=12):
+    """End a running TWAP."""
+
+    asset: AssetId
+    twap_id: int
+
+
+class ClassTransfer(SignedCommand, frozen=True, array_like=True, tag=13):
+    """Move micro-USD between the account's perpetuals cash and its spot balance of USDC.
+
+    ``account`` is a sub-account of the signer to act for, or ``None`` for the signer itself.
+    """
+
+    usd: int
+    to_perp: bool
+    account: Address | None = None
+
+
+class SpotSend(SignedCommand, frozen=True, array_like=True, tag=14):
+    """Send a token from the signer's spot balance; ``amount_e8`` in units of 1e-8 tokens."""
+
+    destination: Address
+    token: TokenId
+    amount_e8: int
+
+
+class SendAsset(SignedCommand, frozen=True, array_like=True, tag=15):
+    """Send a token between classes and accounts at once.
+
+    ``from_perp`` and ``to_perp`` name the class at each end (spot otherwise); a perpetuals class
+    holds USDC only. ``account`` is a sub-account of the signer to send from, or ``None``.
+    """
+
+    destination: Address
+    from_perp: bool
+    to_perp: bool
+    token: TokenId
+    amount_e8: int
+    account: Address | None = None
+
+
+class Withdraw(SignedCommand, frozen=True, array_like=True, tag=16):
+    """Take micro-USD off the exchange. What happens beyond it is a bridge's affair."""
+
+    destination: Address
+    usd: int
+
+
+class CreateSubAccount(SignedCommand, frozen=True, array_like=True, tag=17):
+    """Open an account of its own that the signer's account commands."""
+
+    name: str
+
+
+class RenameSubAccount(SignedCommand, frozen=True, array_like=True, tag=18):
+    """Give a sub-account another name."""
+
+    sub_account: Address
+    name: str
+
+
+class SubAccountTransfer(SignedCommand, frozen=True, array_like=True, tag=19):
+    """Move micro-USD into a sub-account, or back out of it."""
+
+    sub_account: Address
+    is_deposit: bool
+    usd: int
+
+
+class SubAccountSpotTransfer(SignedCommand, frozen=True, array_like=True, tag=20):
+    """Move tokens into a sub-account, or back out of it."""
+
+    sub_account: Address
+    is_deposit: bool
+    token: TokenId
+    amount_e8: int
+
+
+class ReserveRequests(SignedCommand, frozen=True, array_like=True, tag=21):
+    """Buy so many requests beyond the account's allowance."""
+
+    requests: int
+
+
+class FeeTier(Struct, frozen=True, array_like=True, gc=False):
+    """Rates in parts per million from a weighted 14-day volume (micro-USD) on."""
+
+    volume: int
+    taker_ppm: int
+    maker_ppm: int
+    spot_taker_ppm: int
+    spot_maker_ppm: int
+
+
+class MakerTier(Struct, frozen=True, array_like=True, gc=False):
+    """A maker rate in parts per million from a share (in ppm) of all 14-day maker volume on."""
+
+    share_ppm: int
+    maker_ppm: int
+
+
 class OpenExchange(Struct, frozen=True, array_like=True, tag=32):
     """First command of every log: what the whole exchange runs under.
 
-    Rates in parts per million.
+    Rates in parts per million. ``fee_tiers`` are those above the base rates, ascending by volume,
+    ``maker_tiers`` ascending by share. ``requests_free`` is how many requests an account has before
+    its volume must earn them; 0 sets no limit.
     """
 
     taker_fee_ppm: int
     maker_fee_ppm: int
+    spot_taker_fee_ppm: int = 0
+    spot_maker_fee_ppm: int = 0
+    fee_tiers: tuple[FeeTier, ...] = ()
+    maker_tiers: tuple[MakerTier, ...] = ()
+    mark_source: MarkSource = MarkSource.ORACLE
+    requests_free: int = 0
 
 
 class ListMarket(Struct, frozen=True, array_like=True, tag=33):
-    """Open a market. Its asset id must be the next free one."""
+    """Open a market, perpetual or spot. Its asset id must be the next free one of its kind."""
 
     instrument: Instrument
 
@@ -178,10 +326,14 @@ class Credit(Struct, frozen=True, array_like=True, tag=34):
 
 
 class OraclePrice(Struct, frozen=True, array_like=True, gc=False):
-    """A new oracle price of one market, in units of 1e-8."""
+    """A new oracle price of one market, in units of 1e-8.
+
+    ``outside_e8`` is the price of the same perpetual on other exchanges, 0 if nobody knows.
+    """
 
     asset: AssetId
     price_e8: int
+    outside_e8: int = 0
 
 
 class MoveOracle(Struct, frozen=True, array_like=True, tag=35):
@@ -190,12 +342,53 @@ class MoveOracle(Struct, frozen=True, array_like=True, tag=35):
     prices: tuple[OraclePrice, ...]
 
 
+class Tick(Struct, frozen=True, array_like=True, tag=36):
+    """Do what is due by the time of the block: samples, funding, slices, scheduled cancels."""
+
+
+class ListToken(Struct, frozen=True, array_like=True, tag=37):
+    """Make a token known. Its id must be the next free one; USDC is there from the start."""
+
+    token: Token
+
+
+class CreditToken(Struct, frozen=True, array_like=True, tag=38):
+    """Give an account tokens from outside the exchange, in units of 1e-8."""
+
+    account: Address
+    token: TokenId
+    amount_e8: int
+    source: CreditSource
+
+
 ClientCommand: TypeAlias = (
-    PlaceOrders | CancelOrders | ModifyOrders | UpdateLeverage | Noop | ApproveAgent | UsdSend
+    PlaceOrders
+    | CancelOrders
+    | ModifyOrders
+    | UpdateLeverage
+    | Noop
+    | ApproveAgent
+    | UsdSend
+    | UpdateIsolatedMargin
+    | TopUpIsolatedMargin
+    | ScheduleCancel
+    | PlaceTwap
+    | CancelTwap
+    | ClassTransfer
+    | SpotSend
+    | SendAsset
+    | Withdraw
+    | CreateSubAccount
+    | RenameSubAccount
+    | SubAccountTransfer
+    | SubAccountSpotTransfer
+    | ReserveRequests
 )
 """What signed actions become."""
 
-AdminCommand: TypeAlias = OpenExchange | ListMarket | Credit | MoveOracle
+AdminCommand: TypeAlias = (
+    OpenExchange | ListMarket | Credit | MoveOracle | Tick | ListToken | CreditToken
+)
 """What operators and the exchange's own actors may do."""
 
 Command: TypeAlias = ClientCommand | AdminCommand

@@ -11,7 +11,19 @@ Cloid = NewType("Cloid", str)
 """An order id chosen by the client: ``0x`` and 32 lower-case hex digits."""
 
 AssetId = NewType("AssetId", int)
-"""Index of a market in the universe. Permanent: entries are never reordered or removed."""
+"""Number of a market. Permanent: entries are never reordered or removed.
+
+Perpetuals count from 0, spot pairs from SPOT_ASSETS_FROM.
+"""
+
+SPOT_ASSETS_FROM: Final = AssetId(10_000)
+"""Asset id of the first spot pair (Hyperliquid API documentation, asset ids)."""
+
+TokenId = NewType("TokenId", int)
+"""Number of a token that spot balances are held in. Permanent."""
+
+USDC: Final = TokenId(0)
+"""The token that spot pairs are quoted in. It is there from the start."""
 
 OrderId = NewType("OrderId", int)
 """Given by the exchange, increasing from 1, never reused."""

@@ -2,23 +2,63 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Final
 
 from msgspec import Struct
 
-from model.ids import AssetId
-from model.units import E8, PRICE_DECIMALS_MAX
+from model.ids import USDC, AssetId, TokenId
+from model.units import E8, PRICE_DECIMALS_MAX, SPOT_PRICE_DECIMALS_MAX, USD
 
 SIGNIFICANT_FIGURES_MAX: Final = 5
 DEFAULT_LEVERAGE_MAX: Final = 20
 """Leverage where an account never chose one: this, or the market's maximum if that is lower."""
 
+IMPACT_NOTIONAL: Final = 6_000 * USD
+"""Impact notional of most markets; 20,000 USD for the largest (Hyperliquid: funding)."""
+
+
+class MarginMode(IntEnum):
+    """Which margin a market allows."""
+
+    ANY = 0
+    NO_CROSS = 1
+    """Isolated only."""
+    STRICT_ISOLATED = 2
+    """Isolated only, and margin may not be taken out of a position."""
+
+
+class MarginTier(Struct, frozen=True, array_like=True, gc=False):
+    """The largest leverage of positions from a notional (micro-USD) on."""
+
+    lower_bound: int
+    max_leverage: int
+
+
+class Token(Struct, frozen=True, array_like=True, gc=False):
+    """What spot balances are held in. Balances are integers of 10^-8, whatever the token."""
+
+    token: TokenId
+    name: str
+    size_decimals: int
+
+
+USDC_TOKEN: Final = Token(USDC, "USDC", 8)
+"""The quote token of every pair."""
+
 
 class Instrument(Struct, frozen=True, array_like=True):
-    """A perpetual settled in USD.
+    """What is traded: a perpetual settled in USD, or a spot pair of a token against USDC.
 
     ``opening_price_e8`` is the oracle price until the oracle moves. Prices are counted in ticks of
-    10^-price_decimals USD and sizes in lots of 10^-size_decimals.
+    10^-price_decimals USD and sizes in lots of 10^-size_decimals, so a price times a size is a
+    number of 10^-notional_decimals USD: micro-USD of a perpetual, 1e-8 USDC of a pair.
+
+    ``margin_tiers`` ascend from a lower bound of 0; none means a single tier at ``max_leverage``,
+    which is the leverage of the first tier. ``impact_notional`` (micro-USD) is what the book is
+    asked for when funding is sampled. ``open_interest_max`` is in micro-USD at the mark price, 0
+    for no cap. ``base`` is the traded token of a pair and ``None`` for a perpetual; a pair has no
+    margin, so ``max_leverage`` is 1.
     """
 
     asset: AssetId
@@ -26,11 +66,31 @@ class Instrument(Struct, frozen=True, array_like=True):
     size_decimals: int
     max_leverage: int
     opening_price_e8: int
+    margin_tiers: tuple[MarginTier, ...] = ()
+    margin_mode: MarginMode = MarginMode.ANY
+    impact_notional: int = IMPACT_NOTIONAL
+    open_interest_max: int = 0
+    base: TokenId | None = None
+
+    @property
+    def is_spot(self) -> bool:
+        """Tell whether this is a spot pair."""
+        return self.base is not None
+
+    @property
+    def notional_decimals(self) -> int:
+        """Decimals of a price in ticks times a size in lots."""
+        return PRICE_DECIMALS_MAX if self.base is None else SPOT_PRICE_DECIMALS_MAX
 
     @property
     def price_decimals(self) -> int:
         """Decimals of a price: one tick is 10^-price_decimals USD."""
-        return PRICE_DECIMALS_MAX - self.size_decimals
+        return self.notional_decimals - self.size_decimals
+
+    @property
+    def tiers(self) -> tuple[MarginTier, ...]:
+        """The margin tiers, at least one."""
+        return self.margin_tiers or (MarginTier(0, self.max_leverage),)
 
     @property
     def tick_e8(self) -> int:

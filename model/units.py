@@ -9,7 +9,7 @@ Three scales meet here:
   micro-USD, with no rounding.
 * **micro-USD**: all money.
 
-Rates (fees) are in parts per million of a notional.
+Rates of fees are in parts per million of a notional, rates of funding in 1 / RATE_SCALE.
 """
 
 from __future__ import annotations
@@ -21,8 +21,14 @@ E8: Final = 10**8
 USD: Final = 10**6
 """Micro-USD in one USD."""
 
+RATE_SCALE: Final = 10**10
+"""Funding rates and premiums are integers of this fraction."""
+
 PRICE_DECIMALS_MAX: Final = 6
 """Decimals of price and size of a perpetual together (Hyperliquid: tick and lot size)."""
+
+SPOT_PRICE_DECIMALS_MAX: Final = 8
+"""The same of a spot pair."""
 
 DECIMAL_TEXT_LENGTH_MAX: Final = 40
 """Longest decimal text that is looked at; 20 integer digits and 8 decimals fit well within it."""

@@ -42,7 +42,7 @@ def test_log_opens_the_exchange_and_lists_its_markets() -> None:
     opened = exchange.apply(OpenExchange(450, 150))
     listed = exchange.apply(ListMarket(instrument))
 
-    assert opened == [ExchangeOpened(450, 150)]
+    assert opened == [ExchangeOpened(OpenExchange(450, 150))]
     assert listed == [MarketListed(instrument)]
     assert exchange.instruments == [instrument]
     state = exchange.market_state(AssetId(0))

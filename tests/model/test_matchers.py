@@ -125,7 +125,7 @@ asks = st.builds(
     is_buy=st.booleans(),
     price=st.integers(97, 103),
     lots=st.integers(1, 5),
-    tif=st.sampled_from([Tif.GTC, Tif.GTC, Tif.GTC, *Tif]),
+    tif=st.sampled_from([Tif.GTC, Tif.GTC, Tif.GTC, Tif.IOC, Tif.ALO, Tif.FRONTEND_MARKET]),
 )
 cancels = st.tuples(st.integers(0, 3), st.integers(1, 30))
 

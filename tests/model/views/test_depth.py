@@ -35,11 +35,9 @@ def canceled(oid: int, remaining: int) -> Event:
 
 def traded(taker: int, maker: int, price: int, lots: int) -> Event:
     """Return a trade of two orders; what remains of them is left to the view."""
-    legs = [
-        Leg(BOB, OrderId(taker), None, 0, 0, 0, 0),
-        Leg(ALICE, OrderId(maker), None, 0, 0, 0, 0),
-    ]
-    return Traded(BTC, TradeId(1), price, lots, True, *legs)
+    taken = Leg(BOB, OrderId(taker), None, 0, 0, 0, 0)
+    made = Leg(ALICE, OrderId(maker), None, 0, 0, 0, 0)
+    return Traded(BTC, TradeId(1), price, lots, True, taken, made)
 
 
 def book_of(bids: list[tuple[int, int]], asks: list[tuple[int, int]]) -> BookView:
