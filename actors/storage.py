@@ -23,6 +23,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -199,8 +200,6 @@ class DirectoryLock:
         descriptor = os.open(directory.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         except BlockingIOError as error:
             pid = _read_pid(descriptor)
             os.close(descriptor)
@@ -208,6 +207,9 @@ class DirectoryLock:
         except OSError:
             os.close(descriptor)
             raise
+        with suppress(OSError):  # a full disk: who holds the lock is told as a courtesy
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         return cls(descriptor)
 
     def release(self) -> None:
