@@ -29,6 +29,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from actors.errors import StorageError
 from actors.sequencer import SequencerHooks
 from model.commands import Command
 
@@ -173,7 +174,9 @@ class Telemetry(SequencerHooks):
         """A commit or a rebuild failed; the log says how."""
         self.chain_is_ready = False
         self._chain_lost.inc()
-        log.error("the state is being rebuilt: %s", error, exc_info=error)
+        # What a disk refuses explains itself, and is told once a second while it lasts.
+        told = None if isinstance(error, StorageError) else error
+        log.error("the state is being rebuilt: %s", error, exc_info=told)
 
     def newcomer_credited(self, *, credits: int, credits_max: int) -> None:
         """The faucet gave; ``credits`` newcomers so far."""
