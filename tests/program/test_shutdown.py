@@ -1,17 +1,15 @@
 """Told to stop, the program is gone within five seconds with status 0, whatever its clients do."""
 
-import contextlib
 import itertools
 import random
 import signal
-import socket
-import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 import pytest
 import trio
 
+from tests.program.bad_clients import crowd, never_reads, upgraded
 from tests.program.clients import Trader, open_wire, wait_until
 from tests.program.harness import STOP_SECONDS_MAX, Program
 from tests.program.load import Desk, load_over_http, load_over_websocket
@@ -29,52 +27,6 @@ def program(programs: Callable[..., Program], markets_file: object) -> Program:
     return programs("--config", str(markets_file)).start()
 
 
-@contextlib.contextmanager
-def connected(program: Program, data: bytes = b"") -> Iterator[socket.socket]:
-    """Connect with the smallest receive buffer there is, and say something."""
-    with socket.socket() as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
-        connection.connect(program.address)
-        connection.sendall(data)
-        yield connection
-
-
-@contextlib.contextmanager
-def upgraded(program: Program, data: bytes = b"") -> Iterator[socket.socket]:
-    """Open a WebSocket by hand, say something, and never read."""
-    with connected(program, UPGRADE) as connection:
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            head += connection.recv(1)
-        assert head.startswith(b"HTTP/1.1 101 ")
-        connection.sendall(data)
-        yield connection
-
-
-UPGRADE: Final = (
-    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-POST: Final = (
-    b"POST /%b HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    b"Content-Length: %d\r\n\r\n%b"
-)
-
-
-def text_frame(text: bytes) -> bytes:
-    """Return a client's text frame under a mask of zeros."""
-    return struct.pack("!BBH", 0x81, 0x80 | 126, len(text)) + bytes(4) + text
-
-
-def never_reads(questions: int) -> bytes:
-    """Return what a client sends that asks a lot and reads nothing."""
-    ask = (
-        b'{"method":"post","id":1,"request":{"type":"info","payload":{"type":"metaAndAssetCtxs"}}}'
-    )
-    books = b'{"method":"subscribe","subscription":{"type":"l2Book","coin":"SPARE0"}}'
-    return text_frame(books) + text_frame(ask) * questions
-
-
 @pytest.mark.parametrize("number", SIGNALS)
 def test_an_idle_exchange_stops(program: Program, number: signal.Signals) -> None:
     """Nothing is left, and the next start finds everything."""
@@ -89,26 +41,7 @@ def test_clients_that_never_read_and_half_open_ones(
     program: Program, number: signal.Signals
 ) -> None:
     """Neither full sockets nor unfinished requests hold up the stop."""
-    frames = (
-        b"",
-        b"\x81\xfe",  # half the head of a frame
-        never_reads(3),
-        never_reads(60),
-        never_reads(400),
-    )
-    requests = (
-        b"",
-        UPGRADE + never_reads(3),
-        b"GET /health/live HT",
-        POST % (b"info", 40, b'{"type":'),
-        POST % (b"exchange", 1_000, b"{"),
-        POST % (b"info", 15, b'{"type":"meta"}') * 50,
-    )
-    with contextlib.ExitStack() as connections:
-        for data in frames:
-            connections.enter_context(upgraded(program, data))
-        for data in requests:
-            connections.enter_context(connected(program, data))
+    with crowd(program):
         assert program.is_ready()
 
         assert program.stop(number) == 0
