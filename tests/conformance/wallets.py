@@ -1,7 +1,7 @@
 """Users of the published ``hyperliquid-python-sdk``, as its documentation tells them to be.
 
 Nothing of the SDK is changed or patched here: its ``Info`` and ``Exchange`` are given the address
-of the exchange and that is all.
+of the exchange and that is all. Their calls, and what these send, are noted.
 """
 
 import contextlib
@@ -16,8 +16,10 @@ from eth_account.signers.local import LocalAccount
 from hyperliquid.exchange import Exchange
 from hyperliquid.info import Info
 
+from tests.conformance.record import CHANNEL, Recorder
 from tests.program.harness import Program
 
+SDK: Final = "Python SDK"
 FRAME_SECONDS_MAX: Final = 20.0
 
 GTC: Final[Any] = {"limit": {"tif": "Gtc"}}
@@ -32,6 +34,7 @@ class Wallet:
     account: LocalAccount
     exchange: Any
     info: Any
+    _recorder: Recorder
     _stream: Any = field(init=False, default=None)
 
     @classmethod
@@ -40,6 +43,8 @@ class Wallet:
         program: Program,
         usd: int | str = 10_000,
         account: LocalAccount | None = None,
+        *,
+        recorder: Recorder,
         **options: Any,
     ) -> "Wallet":
         """Make a wallet, funded unless ``usd`` is 0."""
@@ -48,8 +53,9 @@ class Wallet:
             program.fund(account.address, usd)
         return cls(
             account,
-            Exchange(account, base_url=program.url, **options),
-            Info(program.url, skip_ws=True),
+            _noted(Exchange(account, base_url=program.url, **options), recorder),
+            _noted(Info(program.url, skip_ws=True), recorder),
+            recorder,
         )
 
     @property
@@ -102,14 +108,30 @@ class Wallet:
     def subscribe(self, subscription: dict[str, Any]) -> "Frames":
         """Subscribe through the SDK's WebSocket manager and collect what its callback is given."""
         if self._stream is None:
-            self._stream = Info(self.info.base_url)
+            self._stream = _noted(Info(self.info.base_url), self._recorder)
             wait_until(lambda: self._stream.ws_manager.ws_ready)
         frames = Frames(subscription)
         frames.number = self._stream.subscribe(subscription, frames.put)
+        self._recorder.note_wire(SDK, (CHANNEL, subscription["type"]))
         return frames
 
     def unsubscribe(self, frames: "Frames") -> None:
         assert self._stream.unsubscribe(frames.subscription, frames.number)
+
+
+def _noted(client: Any, recorder: Recorder) -> Any:
+    """Return one of the SDK's two objects with its calls noted, under the name of its class."""
+
+    def note(response: Any, **_options: Any) -> None:
+        body = response.request.body
+        recorder.note_exchange(SDK, body, response.status_code, response.text)
+
+    sessions = (
+        [client.session, client.info.session] if hasattr(client, "info") else [client.session]
+    )
+    for session in sessions:
+        session.hooks["response"].append(note)
+    return recorder.watch(SDK, client, lambda name: f"{type(client).__name__}.{name}")
 
 
 class Frames:
