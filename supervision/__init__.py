@@ -37,8 +37,9 @@ from supervision.errors import (
     SupervisionError,
     SupervisorFailed,
     UnknownPath,
+    WaitedTooLong,
 )
-from supervision.hooks import Event, Hooks, Report
+from supervision.hooks import Event, Hooks, Report, Shed
 from supervision.inspection import Inspection, Statistics
 from supervision.mailbox import Delivery, MailboxSpec, OnFull
 from supervision.pool import Pool
@@ -106,6 +107,7 @@ __all__ = [
     "Restart",
     "Restarting",
     "ServerDied",
+    "Shed",
     "SpecError",
     "StartError",
     "Stash",
@@ -127,5 +129,6 @@ __all__ = [
     "Unhandled",
     "UnknownPath",
     "Wait",
+    "WaitedTooLong",
     "open_system",
 ]

@@ -70,6 +70,19 @@ class Context:
         """Cancel a timer; also if it fired and its message was not handled yet."""
         self._run.cancel_timer(key)
 
+    def set_idle_timeout(self, seconds: float, message: Any) -> None:
+        """Tell this actor ``message`` whenever nothing has come for ``seconds``.
+
+        The time begins when nothing waits any more, so that with no seconds at all what waits still
+        goes first. Any message ends it, and its own is told once in each such time. Replaces an
+        earlier one. Ends with the incarnation. An actor of a pool may be passivated meanwhile.
+        """
+        self._run.set_idle_timeout(seconds, message)
+
+    def cancel_idle_timeout(self) -> None:
+        """Be told nothing of quiet times."""
+        self._run.cancel_idle_timeout()
+
     def continue_with(self, message: Any) -> None:
         """Handle ``message`` next, before everything that waits.
 

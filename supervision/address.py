@@ -94,6 +94,7 @@ class Address:
         """
         cell = self._cell
         if cell.state is BACKOFF:
+            cell.mailbox.refused += 1
             raise Restarting(cell.path, cell.retry_at) from cell.last_failure
         services = cell.services
         reply = Reply(cell)
@@ -130,6 +131,7 @@ class Address:
         """
         cell = self._cell
         if cell.state is BACKOFF:
+            cell.mailbox.refused += 1
             raise Restarting(cell.path, cell.retry_at) from cell.last_failure
         services = cell.services
         reply = Reply(cell, then=then)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from math import inf
 from typing import TYPE_CHECKING
 
 import attrs
@@ -16,9 +17,9 @@ import trio
 
 from supervision.deadletters import DeadLetters, DeadReason
 from supervision.envelope import Envelope, undelivered
-from supervision.errors import Restarting
-from supervision.hooks import Reporter
-from supervision.mailbox import Delivery, Mailbox, MailboxSpec
+from supervision.errors import Restarting, WaitedTooLong
+from supervision.hooks import Reporter, Shed
+from supervision.mailbox import ACCEPTED, CONFLATED, Delivery, Mailbox, MailboxSpec
 from supervision.restarts import ExitKind
 
 if TYPE_CHECKING:
@@ -142,13 +143,16 @@ class Cell:
         run: the current incarnation, or None.
         started_at: when the current incarnation was ready; absolute Trio time.
         busy_seconds: time spent in handlers, awaits included, since the cell was made.
+        held_since: when it began to wait for its next start; inf if it does not.
         recorders: who is told of each message that its actor gets and sends; None for nobody.
     """
 
     __slots__ = (
+        "_held_seconds",
         "busy_seconds",
         "closed",
         "generation",
+        "held_since",
         "kind",
         "last_failure",
         "mailbox",
@@ -176,6 +180,8 @@ class Cell:
         self.started_at = 0.0
         self.retry_at = 0.0
         self.busy_seconds = 0.0
+        self._held_seconds = 0.0
+        self.held_since = inf
         self.last_failure: Exception | None = None
         self.watchers: dict[Callable[[Down], None], bool] | None = None
         self.recorders: tuple[Recorder, ...] | None = None
@@ -184,6 +190,15 @@ class Cell:
     def restarts(self) -> int:
         """Incarnations after the first."""
         return max(self.generation - 1, 0)
+
+    @property
+    def backoff_seconds(self) -> float:
+        """Time spent waiting to be started again, since the cell was made."""
+        return self._held_seconds + max(self.services.clock() - self.held_since, 0.0)
+
+    def _held_no_more(self) -> None:
+        self._held_seconds = self.backoff_seconds
+        self.held_since = inf
 
     def waits_for(self) -> list[Cell]:
         """Cells whose answers the current incarnation waits for in its asks."""
@@ -198,9 +213,35 @@ class Cell:
             self._count_dead(envelope, DeadReason.STOPPED, self.last_failure)
             return Delivery.STOPPED
         delivery, loser = mailbox.offer(envelope)
+        if delivery is not ACCEPTED and delivery is not CONFLATED:
+            self._tell_shed(envelope if loser is None else loser, delivery)
         if loser is not None and loser.reply is not None:
             loser.reply.fail(undelivered(self.path, "displaced by a newer message", None))
         return delivery
+
+    def outlive(self, envelope: Envelope) -> None:
+        """A message has waited for longer than it is useful."""
+        self.mailbox.expired += 1
+        self.mailbox.outdated += 1
+        self._tell_shed(envelope, Delivery.OUTDATED)
+        if envelope.reply is not None:
+            envelope.reply.fail(WaitedTooLong(self.path, "it had waited for too long"))
+
+    def _tell_shed(self, envelope: Envelope, why: Delivery) -> None:
+        tell = self.services.reporter.shed
+        if tell is not None:
+            tell(
+                Shed(
+                    at=self.services.clock(),
+                    path=self.path,
+                    owner=self.owner,
+                    why=why,
+                    message=envelope.message,
+                    sender=envelope.sender,
+                    context=envelope.context,
+                    depth=len(self.mailbox.user),
+                )
+            )
 
     def control(self, item: object) -> None:
         """Send a control message; a full control lane fails the actor."""
@@ -226,6 +267,7 @@ class Cell:
         self.closed = False
         self.generation += 1
         self.state = State.STARTING
+        self._held_no_more()
         if run.receives:
             self.mailbox.open()
 
@@ -246,7 +288,10 @@ class Cell:
         """Nothing runs for now: IDLE, or BACKOFF until ``retry_at``, when waiting asks fail."""
         self.state = state
         self.retry_at = retry_at
-        if state is State.BACKOFF:
+        if state is not State.BACKOFF:
+            self._held_no_more()
+        else:
+            self.held_since = min(self.held_since, self.services.clock())
             self._fail_waiting_asks(retry_at)
 
     def _fail_waiting_asks(self, retry_at: float) -> None:
@@ -262,6 +307,7 @@ class Cell:
         assert self.run is None, f"{self.path} still runs"
         self.state = state
         self.closed = True
+        self._held_no_more()
         for envelope in self.mailbox.close():
             self.bury(envelope, DeadReason.UNDELIVERED, self.last_failure)
 

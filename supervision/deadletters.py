@@ -32,7 +32,13 @@ class DeadReason(Enum):
 
 @attrs.frozen
 class DeadLetter:
-    """One dead message. ``at`` is absolute Trio time in seconds."""
+    """One dead message.
+
+    Attributes:
+        at: absolute Trio time in seconds.
+        owner: the pool of the cell, or the cell itself.
+        context: what it carried; see `Hooks.capture`.
+    """
 
     path: str
     reason: DeadReason
@@ -41,6 +47,8 @@ class DeadLetter:
     attempt: int
     at: float
     cause: BaseException | None
+    owner: str = ""
+    context: object = None
 
 
 class DeadLetters:
@@ -73,6 +81,8 @@ class DeadLetters:
             attempt=envelope.attempt,
             at=at,
             cause=cause,
+            owner=owner,
+            context=envelope.context,
         )
         self.ring.append(letter)
         self.counts[owner, reason] += 1

@@ -10,6 +10,7 @@ SupervisionError
 ├── AskError              an ask ended without an answer
 │   ├── MailboxFull       not accepted; nothing was done
 │   ├── Restarting        not accepted; the server is waiting to be started again
+│   ├── WaitedTooLong     not handled; it was too old when its turn came, nothing was done
 │   ├── Stopped           not handled; the server is gone for good
 │   ├── ServerDied        the server crashed while it held the message: outcome unknown
 │   ├── NotUnderstood     the server does not know this message; nothing was done
@@ -76,6 +77,10 @@ class Restarting(AskError):
     def __init__(self, path: str, retry_at: float) -> None:
         super().__init__(path, f"restarting at {retry_at:.3f}")
         self.retry_at = retry_at
+
+
+class WaitedTooLong(AskError):
+    """The message was older than messages of this mailbox are useful. Nothing was done."""
 
 
 class Stopped(AskError):

@@ -16,6 +16,7 @@ from supervision.restarts import ExitKind, Restart
 if TYPE_CHECKING:
     from supervision.deadletters import DeadLetter
     from supervision.envelope import Envelope
+    from supervision.mailbox import Delivery
 
 
 class Event(Enum):
@@ -90,6 +91,30 @@ class Report:
         return self.event not in _QUIET
 
 
+@attrs.frozen(kw_only=True)
+class Shed:
+    """One message that a mailbox turned away or let go because it was full, or because it was old.
+
+    Attributes:
+        at: absolute Trio time in seconds.
+        path: the cell that would have handled it.
+        owner: its pool, or itself.
+        why: FULL, DROPPED, DISPLACED (the message was in the mailbox) or OUTDATED (likewise).
+        message: the one that is lost.
+        context: what it carried; see `Hooks.capture`.
+        depth: messages that wait.
+    """
+
+    at: float
+    path: str
+    owner: str
+    why: "Delivery"
+    message: object
+    sender: str
+    context: object
+    depth: int
+
+
 class Hooks:
     """Override what is of interest. A hook must not block; if it raises, that is only counted."""
 
@@ -98,6 +123,9 @@ class Hooks:
 
     def on_dead_letter(self, letter: "DeadLetter") -> None:
         """Hear of one message that reached nobody."""
+
+    def on_shed(self, shed: Shed) -> None:
+        """Hear of one message that a mailbox shed, in the task of its sender or its receiver."""
 
     def capture(self) -> object:
         """Return what a message sent now should carry in ``Envelope.context``."""
@@ -117,7 +145,7 @@ class Reporter:
     Attributes:
         errors: how many times a hook raised.
         capture: the ``capture`` hook, or None when it is not overridden: sending then skips it.
-        handling: likewise the ``handling`` hook.
+        handling, shed: likewise the ``handling`` and ``on_shed`` hooks.
     """
 
     def __init__(self, hooks: Hooks) -> None:
@@ -126,6 +154,7 @@ class Reporter:
         overridden = type(hooks)
         self.capture = self._capture if overridden.capture is not Hooks.capture else None
         self.handling = self._handling if overridden.handling is not Hooks.handling else None
+        self.shed = self._shed if overridden.on_shed is not Hooks.on_shed else None
 
     def report(self, report: Report) -> None:
         """Tell of one event."""
@@ -139,6 +168,12 @@ class Reporter:
         try:
             self._hooks.on_dead_letter(letter)
         except Exception:  # noqa: BLE001  # a broken observer must not break what it observes
+            self.errors += 1
+
+    def _shed(self, shed: Shed) -> None:
+        try:
+            self._hooks.on_shed(shed)
+        except Exception:  # noqa: BLE001  # a broken observer must not break a sender
             self.errors += 1
 
     def _capture(self) -> object:

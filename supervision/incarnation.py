@@ -15,7 +15,7 @@ from supervision.restarts import ExitKind
 from supervision.run import Run
 from supervision.settlement import Settlement
 from supervision.signals import Ignore, Stop
-from supervision.timers import OwnTimers
+from supervision.timers import IdleTimeout, OwnTimers
 
 
 class ActorRun(MessageLoop):
@@ -128,7 +128,19 @@ class ActorRun(MessageLoop):
         if self._timers is not None:
             self._timers.cancel(key)
 
+    def set_idle_timeout(self, seconds: float, message: Any) -> None:
+        """See `Context.set_idle_timeout`."""
+        self.cancel_idle_timeout()
+        self.quiet = IdleTimeout(self.cell, seconds, message)
+
+    def cancel_idle_timeout(self) -> None:
+        """See `Context.cancel_idle_timeout`."""
+        if self.quiet is not None:
+            self.quiet.cancel()
+            self.quiet = None
+
     def _drop_timers(self) -> None:
+        self.cancel_idle_timeout()
         if self._timers is not None:
             self._timers.cancel_all()
 

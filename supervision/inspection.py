@@ -35,6 +35,9 @@ class Statistics:
 
     Attributes:
         started_at: when the current incarnation was ready; absolute Trio time.
+        outdated: of the expired, those that had waited for longer than they were useful.
+        high_water, control_high_water: most messages that waited in each lane.
+        backoff_seconds: time spent waiting to be started again.
         asks: asks of the actor itself that are not answered yet.
     """
 
@@ -45,12 +48,15 @@ class Statistics:
     conflated: int
     dropped: int
     expired: int
+    outdated: int
     dead: int
     waiting: int
     stashed: int
     refused: int
     late_replies: int
     high_water: int
+    control_high_water: int
+    backoff_seconds: float
     busy_seconds: float
     asks: int
 
@@ -76,12 +82,15 @@ class Inspection:
             conflated=box.conflated,
             dropped=box.dropped,
             expired=box.expired,
+            outdated=box.outdated,
             dead=box.dead,
             waiting=len(box.user),
             stashed=cell.run.stashed if isinstance(cell.run, ActorRun) else 0,
             refused=box.refused,
             late_replies=box.late_replies,
             high_water=box.high_water,
+            control_high_water=box.control_high_water,
+            backoff_seconds=cell.backoff_seconds,
             busy_seconds=cell.busy_seconds,
             asks=0 if cell.run is None else len(cell.run.waiting_on),
         )

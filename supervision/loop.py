@@ -21,6 +21,7 @@ from supervision.errors import NoReply
 from supervision.mailbox import Mailbox
 from supervision.run import Run, ScopedRun
 from supervision.signals import Aloof, Stash
+from supervision.timers import IdleTimeout
 from supervision.trace import outcome_of, record_received
 
 
@@ -49,6 +50,7 @@ class MessageLoop(ScopedRun):
     Attributes:
         idle_since, busy_since: when the last batch ended and began; absolute Trio time.
         suspended: it handles control messages only.
+        quiet: what it wants to be told when nothing comes; None for nothing.
     """
 
     __slots__ = (
@@ -61,6 +63,7 @@ class MessageLoop(ScopedRun):
         "busy_since",
         "idle_since",
         "in_hand",
+        "quiet",
         "suspended",
     )
     receives = True
@@ -88,9 +91,10 @@ class MessageLoop(ScopedRun):
         self._ending = self._draining = self.suspended = False
         self._called = False  # to attend to one of these before the next message
         self._aside: Aside | None = None
+        self.quiet: IdleTimeout | None = None
         self._wake: Callable[[], object] | None = None
 
-    async def _serve_each(  # noqa: C901  # a helper would cost every message a call
+    async def _serve_each(  # noqa: C901, PLR0912  # a helper would cost every message a call
         self, actor: Actor, mailbox: Mailbox
     ) -> None:
         """Handle messages one by one, with a look at the control lane between any two.
@@ -102,12 +106,17 @@ class MessageLoop(ScopedRun):
         clock, handle, batch = cell.services.clock, actor.handle, range(actor.batch_max)
         take = mailbox.take if mailbox.keyed else user.popleft
         framed = cell.services.reporter.handling is not None
+        useful = mailbox.spec.useful_seconds
+        aging = useful < inf
         while True:
             if (control or self._called) and not await self._attend(actor, mailbox):
                 return
             if not user:
-                mailbox.waker = self._wake
-                await wait_task_rescheduled(self._stop_waiting)
+                if self.quiet is None:
+                    mailbox.waker = self._wake
+                    await wait_task_rescheduled(self._stop_waiting)
+                else:
+                    await self._sleep(mailbox)
                 continue
             self.busy_since = began = clock()
             mailbox.high_water = max(mailbox.high_water, len(user))
@@ -117,6 +126,8 @@ class MessageLoop(ScopedRun):
                 reply = envelope.reply
                 if reply is not None and reply.abandoned:
                     self._skip(envelope)
+                elif aging and clock() - envelope.sent_at > useful:
+                    cell.outlive(envelope)
                 else:
                     envelope.attempt += 1
                     self.in_hand = envelope
@@ -167,7 +178,11 @@ class MessageLoop(ScopedRun):
 
     async def _sleep(self, mailbox: Mailbox) -> None:
         mailbox.waker = self._wake
+        if self.quiet is not None:
+            self.quiet.begin()
         await wait_task_rescheduled(self._stop_waiting)
+        if self.quiet is not None:
+            self.quiet.end()
 
     def _stop_waiting(self, _: object) -> Abort:
         self.cell.mailbox.waker = None
@@ -230,6 +245,8 @@ class MessageLoop(ScopedRun):
             envelope = mailbox.take()
             if envelope.expired:
                 self._skip(envelope)
+            elif began - envelope.sent_at > mailbox.spec.useful_seconds:
+                self.cell.outlive(envelope)
             else:
                 envelope.attempt += 1
                 batch.append(envelope)

@@ -9,6 +9,7 @@ makes a message cost about a microsecond instead of the 14 of an awaited channel
 from collections import deque
 from collections.abc import Callable, Hashable
 from enum import Enum
+from math import inf
 from typing import Any
 
 import attrs
@@ -44,6 +45,8 @@ class Delivery(Enum):
     """Accepted, and the oldest message was dropped for it."""
     FULL = "full"
     DROPPED = "dropped"
+    OUTDATED = "outdated"
+    """Accepted, and let go when its turn came, because it had waited for too long."""
     STOPPED = "stopped"
     """The cell will not run again; the message is a dead letter."""
 
@@ -66,22 +69,27 @@ class MailboxSpec:
         on_full: the policy.
         key: for CONFLATE: the key of a message; messages with equal keys replace each other. None
             as a key means that this message is never conflated.
+        useful_seconds: a message that has waited for longer is not handled when its turn comes; an
+            ask fails with `WaitedTooLong`. A bound by time: what is late may be worse than nothing.
     """
 
     capacity: int = 1024
     on_full: OnFull = OnFull.REFUSE
     key: Callable[[Any], Hashable] | None = None
+    useful_seconds: float = inf
 
     def __attrs_post_init__(self) -> None:
         """Refuse contradictions.
 
         Raises:
-            SpecError: no room at all, or a key without conflation, or the reverse.
+            SpecError: no room or no time at all, or a key without conflation, or the reverse.
         """
         if self.capacity < 1:
             raise SpecError("a mailbox holds at least one message")
         if (self.on_full is OnFull.CONFLATE) != (self.key is not None):
             raise SpecError("CONFLATE needs a key, and a key needs CONFLATE")
+        if not self.useful_seconds > 0:
+            raise SpecError("a message is useful for some time")
 
 
 class Mailbox:
@@ -92,6 +100,10 @@ class Mailbox:
     ``accepted = handled + conflated + dropped + expired + dead + waiting + in hand``.
 
     Attributes:
+        expired: messages that were not handled because nobody waits for them, or they were too old.
+        outdated: those of them that were too old.
+        high_water: most messages in the user lane when a batch was taken.
+        control_high_water: most messages in the control lane, ever.
         fast_limit: a sender may append while the lane is shorter than this; 0 when every message
             needs `offer` (closed, or conflating).
         room: where senders wait for room; None until one does.
@@ -106,6 +118,7 @@ class Mailbox:
         "closed",
         "conflated",
         "control",
+        "control_high_water",
         "dead",
         "dropped",
         "expired",
@@ -113,6 +126,7 @@ class Mailbox:
         "handled",
         "high_water",
         "late_replies",
+        "outdated",
         "refused",
         "room",
         "singly",
@@ -128,7 +142,8 @@ class Mailbox:
         self.room: ParkingLot | None = None
         self.accepted = self.handled = self.refused = 0
         self.conflated = self.dropped = self.expired = self.dead = 0
-        self.late_replies = self.high_water = self.singly = 0
+        self.late_replies = self.high_water = self.control_high_water = self.singly = 0
+        self.outdated = 0
         self.closed = False
         self.configure(spec)
 
@@ -224,6 +239,7 @@ class Mailbox:
         if len(self.control) >= CONTROL_MAX:
             return False
         self.control.append(item)
+        self.control_high_water = max(self.control_high_water, len(self.control))
         self.wake()
         return True
 

@@ -133,11 +133,13 @@ class PoolRun(Run):
             drain_seconds=spec.drain_seconds,
         )
         self._starting += 1
-        status: StartStatus = _Status(self._start_done)
+        status: StartStatus = _Status(partial(self._start_done, member))
         self._nursery.start_soon(partial(member.run.run, task_status=status), name=member.cell.path)
 
-    def _start_done(self) -> None:
+    def _start_done(self, member: Member[Any], exit: Exit | None) -> None:
         self._starting -= 1
+        if exit is None:
+            self._report(Event.STARTED, member)
         if self.pool.to_start:
             self.pool.bell.ring()
 
@@ -188,7 +190,7 @@ class PoolRun(Run):
         now = services.clock()
         if not member.window.admit(now):
             member.cell.close(State.FAILED)
-            self._report(Event.CHILD_FAILED, member, exit, 0.0)
+            self._report(Event.CHILD_FAILED, member, exit)
             return
         delay = member.streak.add(uptime=uptime, uniform=services.uniform)
         self._report(Event.RESTART_SCHEDULED, member, exit, delay)
@@ -199,7 +201,9 @@ class PoolRun(Run):
         else:
             self.pool.to_start.append(member)
 
-    def _report(self, event: Event, member: Member[Any], exit: Exit, delay: float) -> None:
+    def _report(
+        self, event: Event, member: Member[Any], exit: Exit | None = None, delay: float = 0.0
+    ) -> None:
         spec = self.pool.spec
         report = Report(
             event=event,
@@ -209,16 +213,16 @@ class PoolRun(Run):
             generation=member.cell.generation,
             restart=spec.restart,
             shutdown_seconds=spec.shutdown_seconds,
-            kind=exit.kind,
-            cause=exit.cause,
+            kind=None if exit is None else exit.kind,
+            cause=None if exit is None else exit.cause,
             attempt=0 if member.window is None else len(member.window),
             intensity=spec.intensity,
             period_seconds=spec.period_seconds,
             delay=delay,
             depth=len(member.cell.mailbox.user),
             control_depth=len(member.cell.mailbox.control),
-            in_hand=exit.in_hand,
-            contexts=exit.contexts,
+            in_hand=() if exit is None else exit.in_hand,
+            contexts=() if exit is None else exit.contexts,
         )
         self.cell.services.reporter.report(report)
 
@@ -269,9 +273,9 @@ class _Status:
 
     __slots__ = ("_done",)
 
-    def __init__(self, done: Callable[[], None]) -> None:
+    def __init__(self, done: Callable[[Exit | None], None]) -> None:
         self._done = done
 
     def started(self, value: Any = None) -> None:
-        """Called once for each child, ready or not."""
-        self._done()
+        """Called once for each child: with None when it is ready, with its exit when it is not."""
+        self._done(value)

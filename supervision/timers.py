@@ -98,6 +98,46 @@ class Timers:
             mailbox.push(timer.envelope)
 
 
+class IdleTimeout:
+    """A message to an actor that went to sleep and got no other for some time.
+
+    It is told once in each quiet time. Whatever comes, control messages aside, ends a quiet time.
+    """
+
+    __slots__ = ("_cell", "_message", "_seconds", "_seen", "_timer")
+
+    def __init__(self, cell: Cell, seconds: float, message: object) -> None:
+        self._cell = cell
+        self._seconds = seconds
+        self._message = message
+        self._timer: Timer | None = None
+        self._seen = -1  # messages that had come when the last quiet time began
+
+    def begin(self) -> None:
+        """The actor goes to sleep: nothing waits for it."""
+        came = self._cell.mailbox.accepted
+        if self._timer is not None and self._timer.over:
+            self._timer = None
+            self._seen += 1  # its own message
+        if came != self._seen and not self._cell.mailbox.user:  # there are some if it is suspended
+            services = self._cell.services
+            at = services.clock() + self._seconds
+            self._timer = services.timers.set(at, self._cell, self._message)
+            self._seen = came
+
+    def end(self) -> None:
+        """The actor was woken: unless only by this, or by nothing that counts, all is undone."""
+        timer, user = self._timer, self._cell.mailbox.user
+        if timer is not None and user and user[0] is not timer.envelope:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """Tell nothing."""
+        if self._timer is not None:
+            self._cell.services.timers.cancel(self._timer)
+            self._timer = None
+
+
 class OwnTimers:
     """The timers of one incarnation, by key."""
 

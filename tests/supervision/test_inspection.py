@@ -9,11 +9,13 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from supervision import (
     Actor,
     Address,
+    Backoff,
     ChildSpec,
     Direction,
     Envelope,
     MessageEvent,
     Registry,
+    Restarting,
     Stopped,
     SupervisorSpec,
     System,
@@ -145,6 +147,47 @@ async def test_statistics_are_conserved(autojump_clock: MockClock) -> None:
         assert seen.generation == 2
         assert seen.started_at == 1
         assert seen.high_water == 3
+
+
+async def test_time_in_backoff_is_counted(autojump_clock: MockClock) -> None:
+    """Over all waits, the one in progress included, and asks that came meanwhile are refused."""
+
+    class Fuse(Actor):
+        async def handle(self, message: Any) -> None:
+            raise ValueError(message)
+
+    backoff = Backoff(min_seconds=2, max_seconds=8, jitter=0, reset_seconds=100)
+    spec = SupervisorSpec([ChildSpec("a", Fuse, backoff=backoff)], intensity=9, period_seconds=99)
+    async with open_system(spec) as system:
+        look = system.inspect("a").statistics
+        system.address("a").tell("at once")
+        await trio.sleep(1)
+        assert look().backoff_seconds == 0
+        system.address("a").tell("after 2 s")
+        await trio.sleep(1.5)
+        assert look().backoff_seconds == 1.5
+        with pytest.raises(Restarting) as caught:
+            await system.address("a").ask("x")
+        await trio.sleep(3)
+        system.address("a").tell("after 4 s")
+        await trio.sleep(9)
+
+        assert isinstance(caught.value.__cause__, ValueError)
+        assert (look().backoff_seconds, look().refused, look().generation) == (6, 1, 4)
+
+
+async def test_most_control_messages_are_noted(autojump_clock: MockClock) -> None:
+    """The high-water mark of the control lane stays when the lane is empty again."""
+    spec, registry = pair()
+    async with open_system(spec, registry=registry) as system:
+        look = system.inspect("b")
+        for _ in range(3):
+            look.suspend()
+            look.resume()
+        await wait_all_tasks_blocked()
+
+        assert look.status().control_depth == 0
+        assert look.statistics().control_high_water == 6
 
 
 async def test_trace_shows_both_directions_and_outcomes(autojump_clock: MockClock) -> None:

@@ -108,6 +108,28 @@ async def test_busy_actor_is_not_stopped(autojump_clock: MockClock) -> None:
         assert pool.address("timer").generation == 1
 
 
+async def test_every_start_and_end_of_a_key_is_reported(
+    autojump_clock: MockClock, recorder: Any
+) -> None:
+    """First starts, restarts and passivations, each with its generation."""
+    async with open_system(tree(idle_seconds=10), hooks=recorder) as system:
+        one = system.pool("pool").address("one")
+        one.tell("crash")
+        await trio.sleep(15)
+        assert await one.ask("x") == "one: x"
+
+    told = [(r.event, r.generation) for r in recorder.reports if r.child == "pool/one"]
+    assert told == [
+        (Event.STARTED, 1),
+        (Event.CHILD_ENDED, 1),
+        (Event.RESTART_SCHEDULED, 1),
+        (Event.STARTED, 2),
+        (Event.STOPPED, 2),
+        (Event.STARTED, 3),
+        (Event.STOPPED, 3),
+    ]
+
+
 async def test_crash_concerns_one_key(autojump_clock: MockClock, recorder: Any) -> None:
     """Each key has its own budget; spending it fails that key alone, until it is restarted."""
     async with open_system(tree(), hooks=recorder) as system:
