@@ -51,11 +51,11 @@ from api.server import hypercorn_config, serve_http
 from api.server_guard import ON_BROKEN
 from api.settings import Settings
 from api.signing import Chain
-from model.commands import AdminCommand, ListMarket, OpenExchange
 from model.ids import Address, AssetId
 from supervision import (
     Actor,
     ChildSpec,
+    DeadLetter,
     Event,
     Hooks,
     MailboxSpec,
@@ -64,6 +64,7 @@ from supervision import (
     Registry,
     Report,
     Restart,
+    Shed,
     Strategy,
     SupervisionError,
     SupervisorSpec,
@@ -200,7 +201,8 @@ async def open_program(
     program = _assemble(settings, config, telemetry, registry, ground)
     try:
         spec = ground.prepare(_tree(program, serve=serve), program)
-        hooks = _TreeHooks(program.gateway)
+        make_hooks = _TracedTreeHooks if telemetry.is_tracing else _TreeHooks
+        hooks = make_hooks(program.gateway)
         async with open_system(
             spec, registry=registry, random=ground.random, hooks=hooks
         ) as system:
@@ -275,7 +277,7 @@ def _source(program: Program) -> ChildSpec:
         "sequencer",
         lambda: Sequencer(
             store=store,
-            genesis=genesis(program.config),
+            genesis=program.config.genesis(),
             router=registry.address("router"),
             snapshots=registry.address("source/snapshots"),
             clock_ms=ground.clock_ms,
@@ -298,15 +300,6 @@ def _source(program: Program) -> ChildSpec:
             [snapshots, sequencer], intensity=RESTARTS_MAX, period_seconds=RESTARTS_SECONDS
         ),
     )
-
-
-def genesis(config: ExchangeConfig) -> list[AdminCommand]:
-    """Return the commands that open an exchange as configured."""
-    fees = config.fees
-    return [
-        OpenExchange(fees.taker_fee_ppm, fees.maker_fee_ppm),
-        *(ListMarket(instrument) for instrument in config.instruments),
-    ]
 
 
 def _history(program: Program) -> ChildSpec:
@@ -333,7 +326,7 @@ def _markets(program: Program) -> ChildSpec:
             source=gateway.source,
             router=registry.address("router"),
             open_view=gateway.history.open_market,
-            frames=gateway.wires.market(gateway.directory.instruments[asset]),
+            frames=gateway.wires.market(gateway.directory.universe[asset]),
             channels=gateway.market_channels.of(asset),
             board=gateway.board,
         )
@@ -450,7 +443,7 @@ async def _watch(program: Program, task_status: trio.TaskStatus[None]) -> None:
 
     with trio.move_on_after(WAKE_SECONDS_MAX):
         async with trio.open_nursery() as nursery:
-            for instrument in gateway.directory.instruments:
+            for instrument in gateway.directory.universe:
                 nursery.start_soon(wake, instrument.asset)
     task_status.started()
     while True:
@@ -469,7 +462,7 @@ class _TreeHooks(Hooks):
 
     def on_report(self, report: Report) -> None:
         actor = report.supervisor if report.supervisor in POOLS else report.child
-        self._gateway.telemetry.actor_report(actor, report.event.value)
+        self._gateway.telemetry.supervisor_reported(report, actor)
         if report.event is Event.CHILD_FAILED:
             self._gateway.give_up(report.child)
         if report.is_error:
@@ -482,6 +475,19 @@ class _TreeHooks(Hooks):
                 report.reason,
                 exc_info=None if _explains_itself(report) else report.cause,
             )
+
+    def on_dead_letter(self, letter: DeadLetter) -> None:
+        self._gateway.telemetry.letter_died(letter)
+
+    def on_shed(self, shed: Shed) -> None:
+        self._gateway.telemetry.message_shed(shed)
+
+
+class _TracedTreeHooks(_TreeHooks):
+    """Lets messages carry the trace that they belong to, which costs every message a call."""
+
+    def capture(self) -> object:
+        return self._gateway.telemetry.current_trace()
 
 
 def _explains_itself(report: Report) -> bool:
@@ -497,7 +503,7 @@ def _explains_itself(report: Report) -> bool:
 
 def _compare_markets(config: ExchangeConfig, directory: Directory) -> None:
     """Say so if the exchange that was found is not the one that the configuration describes."""
-    if tuple(config.instruments) != tuple(directory.instruments):
+    if tuple(config.instruments) != tuple(directory.universe):
         log.warning("the markets are those of the data directory; the configuration has others")
 
 

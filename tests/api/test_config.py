@@ -52,8 +52,8 @@ def test_a_market_becomes_the_instrument_that_the_file_describes() -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("max_leverage = 50", "max_leverage: must be 1 to 49, not 50"),
-        ("max_leverage = 0", "max_leverage: must be 1 to 49, not 0"),
+        ("max_leverage = 101", "max_leverage: must be 1 to 100, not 101"),
+        ("max_leverage = 0", "max_leverage: must be 1 to 100, not 0"),
         ("max_leverage = 4.5", "max_leverage: must be a whole number without quotes, not 4.5"),
         ("max_leverage = true", "max_leverage: must be a whole number without quotes, not True"),
         ('max_leverage = "4"', "max_leverage: must be a whole number without quotes, not '4'"),
@@ -129,7 +129,7 @@ def test_a_wrong_document_is_refused(text: str, complaint: str) -> None:
 
 def test_all_mistakes_of_a_file_are_reported_at_once() -> None:
     """Nobody should have to start the program once per typing error."""
-    text = "colour = 1\n[fees]\nx = 1\n" + BTC.replace("40", "99")
+    text = "colour = 1\n[fees]\nx = 1\n" + BTC.replace("40", "999")
 
     assert len(complaints(text)) == 3
 

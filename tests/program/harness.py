@@ -288,7 +288,7 @@ def run_command(*arguments: str, seconds_max: float = 60.0) -> subprocess.Comple
 
 def write_config(path: Path) -> Path:
     """Write the default markets and SPARE_MARKETS more."""
-    text = resources.files("api").joinpath("markets.toml").read_text("utf-8")
+    text = resources.files("api.config").joinpath("markets.toml").read_text("utf-8")
     spares = [
         f'[[markets]]\nname = "{spare_name(number)}"\nsize_decimals = {SPARE_SIZE_DECIMALS}\n'
         f'max_leverage = {SPARE_LEVERAGE}\nopening_price = "{SPARE_PRICE}"\n'
