@@ -11,7 +11,7 @@ from attrs import Factory, define
 from model.blocks import Block
 from model.events import Credited, Event, MarketListed, Traded, UsdSent
 from model.ids import Address, Cloid, OrderId
-from model.instruments import Instrument
+from model.universe import Universe
 from model.views.candles import DAY_MS, HOUR_MS, MINUTE_MS
 from model.views.records import (
     OPEN,
@@ -48,7 +48,7 @@ class Rows:
     of each.
     """
 
-    instruments: list[Instrument]
+    universe: Universe
     open_orders: OpenOrders
     account_ids: dict[str, int]
     markets: list[tuple[int, bytes]] = Factory(list)
@@ -115,7 +115,7 @@ class Rows:
             self._add_fill(fill)
 
     def _take_market(self, event: MarketListed, at: Moment) -> None:
-        self.instruments.append(event.instrument)
+        self.universe.list(event.instrument)
         self.markets.append((event.instrument.asset, _encode(event.instrument)))
 
     def _take_money(self, event: Event, at: Moment) -> None:

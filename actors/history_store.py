@@ -28,6 +28,7 @@ from model.blocks import GENESIS_DIGEST, Block
 from model.ids import OrderId
 from model.instruments import Instrument
 from model.state import RestingOrder
+from model.universe import Universe
 from model.views.records import OpenOrders, OrderRecord
 
 APPLICATION_ID: Final = 0x5A_41_52_48
@@ -101,11 +102,11 @@ class HistoryStore:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._instruments: list[Instrument] = [
+        self._universe = Universe(
             _decode_market(record)
             for (record,) in connection.execute("SELECT record FROM markets ORDER BY asset")
-        ]
-        self._open_orders = OpenOrders(self._instruments, _read_open_orders(connection))
+        )
+        self._open_orders = OpenOrders(self._universe, _read_open_orders(connection))
         self._batches: int = connection.execute("SELECT max(id) FROM batches").fetchone()[0] or 0
         self._account_ids: dict[str, int] = dict(
             connection.execute("SELECT address, id FROM accounts")
@@ -132,7 +133,7 @@ class HistoryStore:
         Raises:
             sqlite3.Error: the disk or the file failed.
         """
-        rows = Rows(self._instruments, self._open_orders, self._account_ids)
+        rows = Rows(self._universe, self._open_orders, self._account_ids)
         for block in blocks:
             assert block.height == self.height + 1
             assert block.parent == self.digest

@@ -17,8 +17,8 @@ block behind; an ask of ``CatchUp`` returns when it holds all blocks that were p
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import ClassVar, Final
+from collections.abc import Callable
+from typing import Any, ClassVar, Final, TypeAlias
 
 from attrs import define, field, frozen
 
@@ -26,22 +26,46 @@ from actors.errors import LostPartError
 from actors.source import At, BlockCommitted, DirectoryState, Source
 from model.agents import Agent
 from model.blocks import GENESIS_DIGEST, Block
+from model.commands import OpenExchange
 from model.events import (
     AgentApproved,
+    AssetSent,
+    CancelScheduled,
+    ClassTransferred,
+    CollateralSeized,
     Credited,
     Event,
     ExchangeOpened,
+    FundingPaid,
+    IsolatedMarginMoved,
     LeverageUpdated,
+    Liquidated,
     MarketListed,
     OracleMoved,
     OrderCanceled,
     OrderPlaced,
     OrderRefused,
+    PremiumSampled,
+    RequestsReserved,
+    ShortfallCovered,
+    SubAccountCreated,
+    SubAccountFunded,
+    SubAccountRenamed,
+    TokenCredited,
+    TokenListed,
+    TokenSent,
     Traded,
+    TriggerArmed,
+    TriggerFailed,
+    TriggerFired,
+    TriggerPlaced,
+    TwapEnded,
+    TwapStarted,
     UsdSent,
+    Withdrawn,
 )
 from model.ids import Address, AssetId
-from model.instruments import Instrument
+from model.universe import Universe
 from supervision import Actor, InHand
 from supervision import Address as ActorAddress
 
@@ -51,20 +75,29 @@ BLOCKS_WAITING_MAX: Final = 1_024
 REMIND_SECONDS: Final = 0.1
 """How often a view whose mailbox was full is told that it missed a part."""
 
+NO_TERMS: Final = OpenExchange(0, 0)
+"""What an exchange runs under that has not been opened."""
+
+Subject: TypeAlias = AssetId | Address
+"""What a view is of: a market or an account."""
+
 
 @define
 class Directory:
-    """Who exists. Written by the router only; ``digest`` is that of the block at ``height``."""
+    """Who exists. Written by the router only; ``digest`` is that of the block at ``height``.
+
+    ``universe`` are the markets and tokens, ``sub_accounts`` the master of each sub-account,
+    ``terms`` what the exchange was opened with.
+    """
 
     height: int = 0
     time_ms: int = 0
     digest: bytes = GENESIS_DIGEST
-    instruments: list[Instrument] = field(factory=list)
-    by_name: dict[str, Instrument] = field(factory=dict)
+    universe: Universe = field(factory=Universe)
     accounts: set[Address] = field(factory=set)
     agents: dict[Address, Agent] = field(factory=dict)
-    taker_fee_ppm: int = 0
-    maker_fee_ppm: int = 0
+    sub_accounts: dict[Address, Address] = field(factory=dict)
+    terms: OpenExchange = NO_TERMS
     _agents_of: defaultdict[Address, dict[str, Address]] = field(
         init=False, factory=lambda: defaultdict(dict)
     )
@@ -82,40 +115,43 @@ class Directory:
         return signer if signer in self.accounts else None
 
     def replace(self, at: At[DirectoryState]) -> None:
-        """Become what the source says; ``instruments`` stays the same list, which views hold."""
+        """Become what the source says; ``universe`` stays the same object, which views hold."""
         state = at.state
-        self.instruments.clear()
-        self.by_name.clear()
+        self.universe.clear()
+        self.universe.tokens[:] = state.tokens
         for instrument in state.instruments:
-            self._list_market(instrument)
+            self.universe.list(instrument)
         self.accounts = set(state.accounts)
         self.agents = dict(state.agents)
         self._agents_of.clear()
         for address, agent in state.agents.items():
             self._agents_of[agent.master][agent.name] = address
-        self.taker_fee_ppm, self.maker_fee_ppm = state.taker_fee_ppm, state.maker_fee_ppm
+        self.sub_accounts = dict(state.sub_accounts)
+        self.terms = state.terms
         self.height, self.time_ms, self.digest = at.height, at.time_ms, state.digest
 
     def learn(self, event: Event) -> None:
         """Take in an event that changes who exists; ignore any other."""
         match event:
-            case Credited(account=account):
+            case Credited(account=account) | TokenCredited(account=account):
                 self.accounts.add(account)
-            case UsdSent(destination=destination):
-                self.accounts.add(destination)
+            case UsdSent(destination=account) | TokenSent(destination=account):
+                self.accounts.add(account)
+            case AssetSent(destination=account) | CollateralSeized(backstop=account):
+                self.accounts.add(account)
+            case SubAccountCreated():
+                self.accounts.add(event.account)
+                self.sub_accounts[event.account] = event.master
             case AgentApproved():
                 self._approve(event)
             case MarketListed(instrument=instrument):
-                self._list_market(instrument)
+                self.universe.list(instrument)
+            case TokenListed(token=token):
+                self.universe.tokens.append(token)
             case ExchangeOpened(terms=terms):
-                self.taker_fee_ppm, self.maker_fee_ppm = terms.taker_fee_ppm, terms.maker_fee_ppm
+                self.terms = terms
             case _:
                 pass
-
-    def _list_market(self, instrument: Instrument) -> None:
-        """Add a market; its asset id is its place in the list."""
-        self.instruments.append(instrument)
-        self.by_name[instrument.name] = instrument
 
     def _approve(self, event: AgentApproved) -> None:
         """Note an agent, and let go of those whose time is up, as the exchange does."""
@@ -140,7 +176,7 @@ class Directory:
 class Attach:
     """Ask to be told what concerns a market or an account, from the next block on."""
 
-    subject: AssetId | Address
+    subject: Subject
     view: ActorAddress
 
 
@@ -148,7 +184,7 @@ class Attach:
 class Detach:
     """Ask not to be told any more; nothing happens if another view has attached since."""
 
-    subject: AssetId | Address
+    subject: Subject
     view: ActorAddress
 
 
@@ -193,8 +229,8 @@ class Router(Actor):
 
     source: Source
     directory: Directory
-    _attached: dict[AssetId | Address, _Attached] = field(init=False, factory=dict)
-    _missing: dict[AssetId | Address, None] = field(init=False, factory=dict)
+    _attached: dict[Subject, _Attached] = field(init=False, factory=dict)
+    _missing: dict[Subject, None] = field(init=False, factory=dict)
 
     async def init(self) -> None:
         """Learn who exists."""
@@ -237,13 +273,19 @@ class Router(Actor):
 
     def _deliver(self, block: Block) -> None:
         attached = self._attached
-        parts: defaultdict[AssetId | Address, list[tuple[int, Event]]] = defaultdict(list)
+        parts: defaultdict[Subject, list[tuple[int, Event]]] = defaultdict(list)
         directory = self.directory
         directory.height, directory.time_ms = block.height, block.time_ms
         directory.digest = block.digest
         for index, entry in enumerate(block.entries):
             for event in entry.events:
-                for subject in self._subjects(event):
+                kind = type(event)
+                if kind in _LEARNED:
+                    directory.learn(event)
+                name_subjects = _SUBJECTS.get(kind)
+                if name_subjects is None:
+                    continue
+                for subject in name_subjects(event):
                     if subject in attached:
                         parts[subject].append((index, event))
         for subject, events in parts.items():
@@ -255,7 +297,7 @@ class Router(Actor):
             else:
                 self._note_missing(subject)
 
-    def _note_missing(self, subject: AssetId | Address) -> None:
+    def _note_missing(self, subject: Subject) -> None:
         if not self._missing:
             self.context.set_timer("remind", REMIND_SECONDS, _Remind())
         self._missing[subject] = None
@@ -269,26 +311,94 @@ class Router(Actor):
         if self._missing:
             self.context.set_timer("remind", REMIND_SECONDS, _Remind())
 
-    def _subjects(self, event: Event) -> Iterator[AssetId | Address]:
-        """Name the views that an event concerns, each once."""
-        kind = type(event)
-        if kind is OrderPlaced or kind is OrderCanceled:
-            yield event.asset  # type: ignore[union-attr, misc]  # the two kinds just named have it
-            yield event.account  # type: ignore[union-attr]
-        elif kind is Traded:
-            yield event.asset  # type: ignore[union-attr, misc]
-            yield event.maker.account  # type: ignore[union-attr]
-            yield event.taker.account  # type: ignore[union-attr]
-        elif kind is OrderRefused or kind is LeverageUpdated:
-            yield event.account  # type: ignore[union-attr]
-        elif kind is OracleMoved:
-            yield event.asset  # type: ignore[union-attr, misc]
-        elif kind is Credited or kind is AgentApproved:
-            self.directory.learn(event)
-            yield event.account  # type: ignore[union-attr]
-        elif kind is UsdSent:
-            self.directory.learn(event)
-            yield event.sender  # type: ignore[union-attr]
-            yield event.destination  # type: ignore[union-attr]
-        elif kind is MarketListed or kind is ExchangeOpened:
-            self.directory.learn(event)
+
+def _of_account(event: Any) -> tuple[Subject, ...]:
+    return (event.account,)
+
+
+def _of_asset(event: Any) -> tuple[Subject, ...]:
+    return (event.asset,)
+
+
+def _of_order(event: Any) -> tuple[Subject, ...]:
+    return event.asset, event.account
+
+
+def _of_trade(event: Traded) -> tuple[Subject, ...]:
+    return event.asset, event.maker.account, event.taker.account
+
+
+def _of_funding(event: FundingPaid) -> tuple[Subject, ...]:
+    return event.asset, *(payment.account for payment in event.payments)
+
+
+def _of_transfer(event: Any) -> tuple[Subject, ...]:
+    sender, destination = event.sender, event.destination
+    return (sender,) if sender == destination else (sender, destination)
+
+
+def _of_sub_account(event: Any) -> tuple[Subject, ...]:
+    return event.master, event.account
+
+
+def _of_rescue(event: Any) -> tuple[Subject, ...]:
+    account, backstop = event.account, event.backstop
+    return (account,) if account == backstop else (account, backstop)
+
+
+_SUBJECTS: Final[dict[type, Callable[[Any], tuple[Subject, ...]]]] = {
+    OrderPlaced: _of_order,
+    OrderCanceled: _of_order,
+    Traded: _of_trade,
+    FundingPaid: _of_funding,
+    OracleMoved: _of_asset,
+    PremiumSampled: _of_asset,
+    UsdSent: _of_transfer,
+    TokenSent: _of_transfer,
+    AssetSent: _of_transfer,
+    SubAccountCreated: _of_sub_account,
+    SubAccountRenamed: _of_sub_account,
+    SubAccountFunded: _of_sub_account,
+    CollateralSeized: _of_rescue,
+    ShortfallCovered: _of_rescue,
+    **dict.fromkeys(
+        (
+            OrderRefused,
+            LeverageUpdated,
+            Credited,
+            AgentApproved,
+            TriggerPlaced,
+            TriggerArmed,
+            TriggerFired,
+            TriggerFailed,
+            IsolatedMarginMoved,
+            Liquidated,
+            CancelScheduled,
+            TwapStarted,
+            TwapEnded,
+            ClassTransferred,
+            Withdrawn,
+            TokenCredited,
+            RequestsReserved,
+        ),
+        _of_account,
+    ),
+}
+"""The views that an event concerns, each once. Kinds that are not here concern no view."""
+
+_LEARNED: Final = frozenset(
+    (
+        Credited,
+        TokenCredited,
+        UsdSent,
+        TokenSent,
+        AssetSent,
+        CollateralSeized,
+        SubAccountCreated,
+        AgentApproved,
+        MarketListed,
+        TokenListed,
+        ExchangeOpened,
+    )
+)
+"""Kinds of events from which the directory learns."""

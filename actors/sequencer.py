@@ -65,11 +65,13 @@ from model.commands import (
     Credit,
     CreditSource,
     ModifyOrders,
+    OpenExchange,
     PlaceOrders,
     SignedCommand,
 )
-from model.events import CommandRefused, Event
+from model.events import CommandRefused, Event, Ticked
 from model.exchange import Exchange
+from model.instruments import USDC_TOKEN
 from supervision import Actor, Envelope, Exit, Reply, Stopped
 from supervision import Address as ActorAddress
 
@@ -383,10 +385,11 @@ def _read(chain: Chain, message: object) -> At[Any]:
         case ReadDirectory():
             state = DirectoryState(
                 tuple(exchange.instruments),
+                (USDC_TOKEN,),
                 exchange.addresses(),
                 dict(exchange.agent_book.agents),
-                exchange.engine.taker_fee_ppm,
-                exchange.engine.maker_fee_ppm,
+                {},
+                OpenExchange(exchange.engine.taker_fee_ppm, exchange.engine.maker_fee_ppm),
                 chain.digest,
             )
         case _:
@@ -465,6 +468,8 @@ def _is_newcomer(exchange: Exchange, command: ClientCommand) -> bool:
 
 def _left_no_trace(events: tuple[Event, ...]) -> bool:
     first = events[0] if events else None
+    if type(first) is Ticked:
+        return True
     return type(first) is CommandRefused and not first.nonce_used
 
 

@@ -15,10 +15,10 @@ from attrs import frozen
 
 from model.agents import Agent
 from model.blocks import Block
-from model.commands import ClientCommand, Command
+from model.commands import ClientCommand, Command, OpenExchange
 from model.events import Event
 from model.ids import Address, AssetId
-from model.instruments import Instrument
+from model.instruments import Instrument, Token
 from model.state import AccountState, MarketState
 from supervision import Address as ActorAddress
 from supervision import Delivery, Envelope, InHand, Reply
@@ -50,16 +50,18 @@ class At(Generic[StateT]):
 
 @frozen
 class DirectoryState:
-    """Who exists: markets, accounts, and which signer acts for which account.
+    """Who exists: markets, tokens, accounts, and which signer acts for which account.
 
-    Fees are in parts per million; ``digest`` is that of the last block.
+    ``sub_accounts`` has the master of each sub-account, ``terms`` is what the exchange was opened
+    with, ``digest`` that of the last block.
     """
 
     instruments: tuple[Instrument, ...]
+    tokens: tuple[Token, ...]
     accounts: frozenset[Address]
     agents: dict[Address, Agent]
-    taker_fee_ppm: int
-    maker_fee_ppm: int
+    sub_accounts: dict[Address, Address]
+    terms: OpenExchange
     digest: bytes
 
 

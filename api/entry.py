@@ -118,7 +118,7 @@ class OrderEntry:
         events = receipt.events
         refused = bool(events) and type(events[0]) is CommandRefused
         self.gateway.telemetry.action_answered(request.kind, "err" if refused else "ok")
-        return answer(request, events, self.gateway.directory.instruments.__getitem__)
+        return answer(request, events, self.gateway.directory.universe.__getitem__)
 
     def _refused(self, request: SignedRequest, text: str) -> bytes:
         self.gateway.telemetry.action_answered(request.kind, "err")

@@ -6,7 +6,7 @@ between two frames, one encoder for each variant that somebody follows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from attrs import define, field
@@ -38,6 +38,7 @@ from api.wire.orders import frontend_orders, open_orders, order_updates
 from api.wire.overview import WebData, paid_in, web_data
 from model.ids import AssetId
 from model.instruments import Instrument
+from model.universe import Universe
 from model.views.account import AccountView
 from model.views.market import MarketContext, MarketView
 from model.views.records import Candle, Fill, LedgerRecord, OrderRecord, TradeRecord
@@ -110,20 +111,20 @@ class AccountWire:
     board: Board
 
     @property
-    def instruments(self) -> Sequence[Instrument]:
-        """All markets, by asset id."""
-        return self.directory.instruments
+    def universe(self) -> Universe:
+        """All markets and tokens."""
+        return self.directory.universe
 
     def order_updates(self, orders: Sequence[OrderRecord]) -> Frame:
         """Encode changes of order status, oldest first."""
-        return Frame(frame("orderUpdates", order_updates(orders, self.instruments)))
+        return Frame(frame("orderUpdates", order_updates(orders, self.universe)))
 
     def user_events(self, fills: Sequence[Fill], orders: Sequence[OrderRecord]) -> list[Frame]:
         """Encode fills, and cancels that the user did not ask for; a frame for each kind."""
         frames = []
         if fills:
-            frames.append(Frame(frame(_USER_EVENTS, fill_events(fills, self.instruments))))
-        canceled = cancel_events(orders, self.instruments)
+            frames.append(Frame(frame(_USER_EVENTS, fill_events(fills, self.universe))))
+        canceled = cancel_events(orders, self.universe)
         if canceled is not None:
             frames.append(Frame(frame(_USER_EVENTS, canceled)))
         return frames
@@ -134,7 +135,7 @@ class AccountWire:
         """Encode fills: all that are remembered, newest first, or the latest ones."""
         shown = fills[::-1] if is_snapshot else fills
         data = user_fills(
-            view.address, shown, self.instruments, is_snapshot=is_snapshot, by_time=aggregate
+            view.address, shown, self.universe, is_snapshot=is_snapshot, by_time=aggregate
         )
         return Frame(frame("userFills", data))
 
@@ -149,11 +150,11 @@ class AccountWire:
         """Encode what a state channel shows now."""
         match channel.kind:
             case "openOrders":
-                data: object = open_orders(view.address, view.open_orders, self.instruments)
+                data: object = open_orders(view.address, view.open_orders, self.universe)
             case "clearinghouseState":
                 data = clearinghouse_frame(view.address, self.account_state(view))
             case "activeAssetData":
-                instrument = self.directory.by_name.get(channel.coin or "")
+                instrument = self.directory.universe.by_name.get(channel.coin or "")
                 if instrument is None:
                     return None
                 summary = asset_summary(view, instrument.asset, self.board.marks())
@@ -168,16 +169,16 @@ class AccountWire:
 
     def account_state(self, view: AccountView) -> ClearinghouseState:
         """Return an account's money and positions at the marks of now."""
-        summary = summarize(view, self.instruments, self.board.marks())
-        return clearinghouse_state(summary, self.instruments, time_ms=self.directory.time_ms)
+        summary = summarize(view, self.universe, self.board.marks())
+        return clearinghouse_state(summary, self.universe, time_ms=self.directory.time_ms)
 
     def _web_data(self, view: AccountView) -> WebData:
         contexts = self.board.in_order()
-        instruments = self.instruments[: len(contexts)]
+        instruments = self.universe.perps[: len(contexts)]
         return web_data(
             view.address,
             state=self.account_state(view),
-            open_orders=frontend_orders(view.open_orders, instruments),
+            open_orders=frontend_orders(view.open_orders, self.universe),
             agents=view.agents(self.directory.time_ms),
             paid_in=paid_in(list(view.ledger)),
             meta=meta(instruments),
@@ -193,7 +194,7 @@ class TickerWire:
 
     def all_mids(self, contexts: Mapping[AssetId, MarketContext]) -> Frame:
         """Encode the mid price of every market."""
-        return Frame(frame("allMids", all_mids(mids(self.directory.instruments, contexts))))
+        return Frame(frame("allMids", all_mids(mids(self.directory.universe, contexts))))
 
 
 @define(eq=False)
@@ -219,7 +220,7 @@ class Wires:
 
 
 def mids(
-    instruments: Sequence[Instrument], contexts: Mapping[AssetId, MarketContext]
+    instruments: Iterable[Instrument], contexts: Mapping[AssetId, MarketContext]
 ) -> dict[str, str]:
     """Return the mid of every market that has shown its numbers, by name."""
     return {

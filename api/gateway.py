@@ -93,7 +93,7 @@ class Gateway:
             state = self.registry.address(path).state
             if state is not State.RUNNING:
                 return f"{path} is {state.value}"
-        for instrument in self.directory.instruments:
+        for instrument in self.directory.universe:
             actor = self.markets.get(instrument.asset)
             if actor is None or actor.state is not State.RUNNING:
                 return f"market {instrument.name} is being rebuilt"
@@ -172,7 +172,7 @@ class Gateway:
 
     def instrument(self, coin: str) -> Instrument | None:
         """Return the market of that name, if there is one."""
-        return self.directory.by_name.get(coin)
+        return self.directory.universe.by_name.get(coin)
 
     async def read_market(self, asset: AssetId, read: Callable[[MarketView], ResultT]) -> ResultT:
         """Return the result of a pure function of a market's view."""
@@ -189,27 +189,27 @@ class Gateway:
         """
         if account not in self.directory.accounts:
             empty = AccountState(account, False, 0, 0, (), (), ())
-            return read(AccountView(empty, self.directory.instruments))
+            return read(AccountView(empty, self.directory.universe))
         result: ResultT = await self.accounts.address(account).ask(ReadAccountView(read))
         return result
 
     async def open_account(self, at: At[AccountState]) -> AccountView:
         """Make the view of an account at a height, with the history of the time before."""
         seeds = await self.history.account_seeds(at.state.address, at.height)
-        return AccountView(at.state, self.directory.instruments, seeds)
+        return AccountView(at.state, self.directory.universe, seeds)
 
     # -- subscriptions
 
     def knows_subject(self, wanted: Wanted) -> bool:
         """Tell whether the market that a subscription names exists."""
-        return wanted.coin is None or wanted.coin in self.directory.by_name
+        return wanted.coin is None or wanted.coin in self.directory.universe.by_name
 
     def publisher(self, wanted: Wanted) -> ActorAddress:
         """Return the actor that publishes what is wanted."""
         if wanted.user is not None:
             return self.accounts.address(wanted.user)
         if wanted.coin is not None:
-            return self.markets.address(self.directory.by_name[wanted.coin].asset)
+            return self.markets.address(self.directory.universe.by_name[wanted.coin].asset)
         return self.registry.address("services/ticker")
 
     def wake_subscription(self, subscription: Subscription) -> bool:
@@ -254,7 +254,7 @@ class Gateway:
         if wanted.user is not None:
             return self.account_channels.get(wanted.user)
         if wanted.coin is not None:
-            return self.market_channels.get(self.directory.by_name[wanted.coin].asset)
+            return self.market_channels.get(self.directory.universe.by_name[wanted.coin].asset)
         return self.ticker_channels
 
     def _is_running(self, account: Address) -> bool:

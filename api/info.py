@@ -33,6 +33,7 @@ from api.wire.overview import paid_in
 from model.ids import Address, Cloid, OrderId
 from model.instruments import Instrument
 from model.views.account import AccountView
+from model.views.records import OrderRecord
 from model.views.summary import asset_summary, summarize
 from supervision import SupervisionError
 
@@ -106,11 +107,11 @@ class Info:
     async def meta(self, question: Question) -> bytes:
         """Answer ``meta``."""
         _check_dex(question)
-        return encode(metadata.meta(self.gateway.directory.instruments))
+        return encode(metadata.meta(self.gateway.directory.universe.perps))
 
     async def all_perp_metas(self, _: Question) -> bytes:
         """Answer ``allPerpMetas``."""
-        return encode([metadata.meta(self.gateway.directory.instruments)])
+        return encode([metadata.meta(self.gateway.directory.universe.perps)])
 
     async def meta_and_contexts(self, question: Question) -> bytes:
         """Answer ``metaAndAssetCtxs``."""
@@ -118,14 +119,14 @@ class Info:
         gateway = self.gateway
         contexts = gateway.board.in_order()
         return encode(
-            market.meta_and_contexts(gateway.directory.instruments[: len(contexts)], contexts)
+            market.meta_and_contexts(gateway.directory.universe.perps[: len(contexts)], contexts)
         )
 
     async def all_mids(self, question: Question) -> bytes:
         """Answer ``allMids``."""
         _check_dex(question)
         gateway = self.gateway
-        return encode(mids(gateway.directory.instruments, gateway.board.contexts))
+        return encode(mids(gateway.directory.universe, gateway.board.contexts))
 
     async def exchange_status(self, _: Question) -> bytes:
         """Answer ``exchangeStatus``."""
@@ -232,8 +233,8 @@ class Info:
         return encode(
             terms.user_fees(
                 shown,
-                taker_fee_ppm=directory.taker_fee_ppm,
-                maker_fee_ppm=directory.maker_fee_ppm,
+                taker_fee_ppm=directory.terms.taker_fee_ppm,
+                maker_fee_ppm=directory.terms.maker_fee_ppm,
             )
         )
 
@@ -244,10 +245,10 @@ class Info:
         days = await self._history(
             lambda reader: reader.volume_by_day(user, until_ms=time_ms, days=MONTH_DAYS)
         )
-        marks, instruments = gateway.board.marks(), gateway.directory.instruments
+        marks, universe = gateway.board.marks(), gateway.directory.universe
 
         def answer(view: AccountView) -> bytes:
-            value = summarize(view, instruments, marks).account_value
+            value = summarize(view, universe, marks).account_value
             profit = value - paid_in(list(view.ledger))
             periods = [
                 ledger.portfolio_period(
@@ -269,45 +270,55 @@ class Info:
     async def open_orders(self, question: Question) -> bytes:
         """Answer ``openOrders``."""
         _check_dex(question)
-        instruments = self.gateway.directory.instruments
+        universe = self.gateway.directory.universe
         return await self.gateway.read_account(
             _user(question),
-            lambda view: encode(orders.basic_orders(_newest_first(view.open_orders), instruments)),
+            lambda view: encode(orders.basic_orders(_newest_first(view.open_orders), universe)),
         )
 
     async def frontend_open_orders(self, question: Question) -> bytes:
         """Answer ``frontendOpenOrders``."""
         _check_dex(question)
-        instruments = self.gateway.directory.instruments
+        universe = self.gateway.directory.universe
         return await self.gateway.read_account(
             _user(question),
-            lambda view: encode(
-                orders.frontend_orders(_newest_first(view.open_orders), instruments)
-            ),
+            lambda view: encode(orders.frontend_orders(_newest_first(view.open_orders), universe)),
         )
 
     async def order_status(self, question: Question) -> bytes:
-        """Answer ``orderStatus``."""
+        """Answer ``orderStatus``.
+
+        That an order is unknown is only said once whatever was sent before has been decided: a
+        client whose outcome was unknown may rely on it, and place the order anew.
+        """
         target = _order_target(question)
         user = _user(question)
-        record = await self._history(lambda reader: reader.order(user, target))
-        return encode(orders.order_status(record, self.gateway.directory.instruments))
+
+        def find(reader: HistoryReader) -> OrderRecord | None:
+            return reader.order(user, target)
+
+        record = await self._history(find)
+        if record is None:
+            record = await self.gateway.history.read(
+                find, seen_height=await self._decided_height(user)
+            )
+        return encode(orders.order_status(record, self.gateway.directory.universe))
 
     async def historical_orders(self, question: Question) -> bytes:
         """Answer ``historicalOrders``: newest first."""
         user = _user(question)
         found = await self._history(lambda reader: reader.orders_of(user))
-        return encode(orders.historical_orders(found, self.gateway.directory.instruments))
+        return encode(orders.historical_orders(found, self.gateway.directory.universe))
 
     # -- fills and money
 
     async def user_fills(self, question: Question) -> bytes:
         """Answer ``userFills``: newest first."""
         by_time = _flag(question, "aggregateByTime")
-        instruments = self.gateway.directory.instruments
+        universe = self.gateway.directory.universe
         return await self.gateway.read_account(
             _user(question),
-            lambda view: encode(fills.fills(list(view.fills)[::-1], instruments, by_time=by_time)),
+            lambda view: encode(fills.fills(list(view.fills)[::-1], universe, by_time=by_time)),
         )
 
     async def user_fills_by_time(self, question: Question) -> bytes:
@@ -320,7 +331,7 @@ class Info:
                 user, start_ms=start, end_ms=end, newest_first=newest_first
             )
         )
-        return encode(fills.fills(found, self.gateway.directory.instruments, by_time=by_time))
+        return encode(fills.fills(found, self.gateway.directory.universe, by_time=by_time))
 
     async def ledger_updates(self, question: Question) -> bytes:
         """Answer ``userNonFundingLedgerUpdates``: the oldest of the span."""
@@ -330,6 +341,15 @@ class Info:
             lambda reader: reader.ledger_of(user, start_ms=start, end_ms=end)
         )
         return encode(ledger.ledger_updates(found))
+
+    async def _decided_height(self, user: Address) -> int:
+        """Return a height at which everything is decided that was handed in before.
+
+        Reads overtake the commands that wait beside them, so it takes a second one.
+        """
+        source = self.gateway.source
+        await source.account(user)
+        return (await source.account(user)).height
 
     async def _history(self, query: Callable[[HistoryReader], ResultT]) -> ResultT:
         """Ask the history for what everyone has been told of by now."""

@@ -40,7 +40,7 @@ def operator_handlers(program: Program) -> dict[str, Handler]:
     async def oracle(request: Mapping[str, Any]) -> Any:
         instrument = program.gateway.instrument(str(request.get("coin", "")))
         if instrument is None:
-            names = ", ".join(sorted(program.gateway.directory.by_name))
+            names = ", ".join(sorted(program.gateway.directory.universe.by_name))
             raise AdminError(f"no such market: {request.get('coin')} (there are {names})")
         move = MoveOracle((OraclePrice(instrument.asset, _price(request)),))
         receipt = _refuse_refused(await program.gateway.carry_out(move))

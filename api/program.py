@@ -24,6 +24,7 @@ from attrs import define, field, frozen
 from actors.account import Account
 from actors.chain import FileChain, NotedChain
 from actors.chain_store import ChainStore, SnapshotWriter
+from actors.clock import Clock
 from actors.connections import CHECK_SECONDS, Connections
 from actors.errors import StorageError
 from actors.history import History, HistoryWriter
@@ -380,6 +381,7 @@ def _services(program: Program) -> ChildSpec:
         "services",
         SupervisorSpec(
             [
+                ChildSpec("clock", lambda: Clock(gateway.carry_out)),
                 ChildSpec("ticker", ticker),
                 ChildSpec("connections", Task(lambda status: _watch(program, status))),
                 ChildSpec("admin", Task(lambda status: _serve_admin(program, status))),

@@ -129,7 +129,7 @@ async def _run_program(settings: Settings) -> None:
 def banner(program: Program) -> list[str]:
     """Return what a person wants to know of a gateway that has just started."""
     settings, directory = program.settings, program.gateway.directory
-    names = ", ".join(instrument.name for instrument in directory.instruments)
+    names = ", ".join(instrument.name for instrument in directory.universe)
     lines = [
         f"zaraba is listening on {', '.join(program.urls)}",
         f"  markets  {names}",

@@ -121,9 +121,8 @@ class TreeOperator:
         pool, _, key = path.rpartition("/")
         if pool != "markets" or not key.isdigit():
             return ""
-        instruments = self._program.gateway.directory.instruments
-        asset = AssetId(int(key))
-        return instruments[asset].name if asset < len(instruments) else ""
+        instrument = self._program.gateway.directory.universe.get(AssetId(int(key)))
+        return "" if instrument is None else instrument.name
 
     async def state(self, request: Mapping[str, Any]) -> Any:
         """Return what an actor holds as lines of text."""

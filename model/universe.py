@@ -64,6 +64,13 @@ class Universe:
         """Return a token, or ``None`` if there is none of that id."""
         return self.tokens[token] if 0 <= token < len(self.tokens) else None
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Universe):
+            return NotImplemented
+        return (self.perps, self.pairs, self.tokens) == (other.perps, other.pairs, other.tokens)
+
+    __hash__ = None  # type: ignore[assignment]  # it grows
+
     def __getitem__(self, asset: AssetId) -> Instrument:
         instrument = self.get(asset)
         if instrument is None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from msgspec import Struct
 
 from api.wire.decimals import ZERO, price_text, size_text, usd_text
@@ -11,6 +9,7 @@ from api.wire.market import RATIO_DECIMALS
 from model.ids import Address
 from model.instruments import Instrument
 from model.units import format_decimal
+from model.universe import Universe
 from model.views.summary import (
     PRICE_SCALE_DECIMALS,
     AccountSummary,
@@ -97,7 +96,7 @@ class ActiveAssetData(Struct, frozen=True, rename="camel"):
 
 
 def clearinghouse_state(
-    summary: AccountSummary, instruments: Sequence[Instrument], *, time_ms: int
+    summary: AccountSummary, universe: Universe, *, time_ms: int
 ) -> ClearinghouseState:
     """Return an account's positions and margin at a chain time."""
     totals = MarginSummary(
@@ -112,7 +111,7 @@ def clearinghouse_state(
         usd_text(summary.maintenance),
         usd_text(summary.withdrawable),
         tuple(
-            AssetPosition(_position(position, instruments[position.asset]))
+            AssetPosition(_position(position, universe[position.asset]))
             for position in summary.positions
         ),
         time_ms,

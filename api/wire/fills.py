@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import groupby
 from typing import Final
 
@@ -15,6 +15,7 @@ from model.events import CancelReason
 from model.ids import Address, Cloid, OrderId
 from model.instruments import Instrument
 from model.units import format_decimal
+from model.universe import Universe
 from model.views.records import CANCEL_STATUS, Fill, OrderRecord, fill_direction, transaction_hash
 from model.views.summary import round_half_up
 
@@ -97,49 +98,45 @@ def fill(record: Fill, instrument: Instrument) -> FillShape:
     )
 
 
-def fills(
-    records: Iterable[Fill], instruments: Sequence[Instrument], *, by_time: bool = False
-) -> list[FillShape]:
+def fills(records: Iterable[Fill], universe: Universe, *, by_time: bool = False) -> list[FillShape]:
     """Return fills in the order given; with ``by_time`` those of one order at one moment as one."""
     if not by_time:
-        return [fill(record, instruments[record.asset]) for record in records]
+        return [fill(record, universe[record.asset]) for record in records]
     groups = groupby(records, key=lambda record: (record.oid, record.time_ms, record.crossed))
-    return [_merged([*group], instruments) for _, group in groups]
+    return [_merged([*group], universe) for _, group in groups]
 
 
 def user_fills(
     user: Address,
     records: Iterable[Fill],
-    instruments: Sequence[Instrument],
+    universe: Universe,
     *,
     is_snapshot: bool = False,
     by_time: bool = False,
 ) -> UserFills:
     """Return the data of a ``userFills`` frame."""
-    return UserFills(user, fills(records, instruments, by_time=by_time), is_snapshot or UNSET)
+    return UserFills(user, fills(records, universe, by_time=by_time), is_snapshot or UNSET)
 
 
-def fill_events(records: Iterable[Fill], instruments: Sequence[Instrument]) -> FillEvents:
+def fill_events(records: Iterable[Fill], universe: Universe) -> FillEvents:
     """Return the data of a ``user`` frame that tells of fills."""
-    return FillEvents(fills(records, instruments))
+    return FillEvents(fills(records, universe))
 
 
-def cancel_events(
-    records: Iterable[OrderRecord], instruments: Sequence[Instrument]
-) -> CancelEvents | None:
+def cancel_events(records: Iterable[OrderRecord], universe: Universe) -> CancelEvents | None:
     """Return the data of a ``user`` frame for the orders that the exchange canceled, if any."""
     canceled = [
-        CanceledOrder(instruments[record.asset].name, record.oid)
+        CanceledOrder(universe[record.asset].name, record.oid)
         for record in records
         if record.status in NOT_BY_THE_USER
     ]
     return CancelEvents(canceled) if canceled else None
 
 
-def _merged(records: list[Fill], instruments: Sequence[Instrument]) -> FillShape:
+def _merged(records: list[Fill], universe: Universe) -> FillShape:
     """Return fills of one order at one moment as one: sizes summed, price averaged (half up)."""
     first = min(records, key=lambda record: record.tid)
-    instrument = instruments[first.asset]
+    instrument = universe[first.asset]
     lots = sum(record.lots for record in records)
     notional = sum(record.lots * record.price for record in records)
     whole = replace(

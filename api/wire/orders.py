@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
@@ -13,6 +13,7 @@ from model.commands import Tif
 from model.ids import Address, Cloid, OrderId
 from model.instruments import Instrument
 from model.state import RestingOrder
+from model.universe import Universe
 from model.views.records import OrderRecord
 
 AnyOrder: TypeAlias = RestingOrder | OrderRecord
@@ -135,24 +136,20 @@ def frontend_order(order: AnyOrder, instrument: Instrument) -> FrontendOrder:
     )
 
 
-def basic_orders(orders: Iterable[AnyOrder], instruments: Sequence[Instrument]) -> list[BasicOrder]:
+def basic_orders(orders: Iterable[AnyOrder], universe: Universe) -> list[BasicOrder]:
     """Return orders in short, in the order given: the answer of ``openOrders``."""
-    return [basic_order(order, instruments[order.asset]) for order in orders]
+    return [basic_order(order, universe[order.asset]) for order in orders]
 
 
-def frontend_orders(
-    orders: Iterable[AnyOrder], instruments: Sequence[Instrument]
-) -> list[FrontendOrder]:
+def frontend_orders(orders: Iterable[AnyOrder], universe: Universe) -> list[FrontendOrder]:
     """Return orders in full, in the order given: the answer of ``frontendOpenOrders``."""
-    return [frontend_order(order, instruments[order.asset]) for order in orders]
+    return [frontend_order(order, universe[order.asset]) for order in orders]
 
 
-def order_updates(
-    records: Iterable[OrderRecord], instruments: Sequence[Instrument]
-) -> list[OrderUpdate]:
+def order_updates(records: Iterable[OrderRecord], universe: Universe) -> list[OrderUpdate]:
     """Return the data of an ``orderUpdates`` frame."""
     return [
-        OrderUpdate(basic_order(record, instruments[record.asset]), record.status, record.status_ms)
+        OrderUpdate(basic_order(record, universe[record.asset]), record.status, record.status_ms)
         for record in records
     ]
 
@@ -162,24 +159,18 @@ def historical_order(record: OrderRecord, instrument: Instrument) -> HistoricalO
     return HistoricalOrder(frontend_order(record, instrument), record.status, record.status_ms)
 
 
-def historical_orders(
-    records: Iterable[OrderRecord], instruments: Sequence[Instrument]
-) -> list[HistoricalOrder]:
+def historical_orders(records: Iterable[OrderRecord], universe: Universe) -> list[HistoricalOrder]:
     """Return entries of ``historicalOrders`` in the order given."""
-    return [historical_order(record, instruments[record.asset]) for record in records]
+    return [historical_order(record, universe[record.asset]) for record in records]
 
 
-def order_status(
-    record: OrderRecord | None, instruments: Sequence[Instrument]
-) -> OrderFound | OrderUnknown:
+def order_status(record: OrderRecord | None, universe: Universe) -> OrderFound | OrderUnknown:
     """Return the answer of ``orderStatus`` from the latest record of an order, if there is one."""
     if record is None:
         return OrderUnknown()
-    return OrderFound(historical_order(record, instruments[record.asset]))
+    return OrderFound(historical_order(record, universe[record.asset]))
 
 
-def open_orders(
-    user: Address, orders: Iterable[AnyOrder], instruments: Sequence[Instrument]
-) -> OpenOrdersShape:
+def open_orders(user: Address, orders: Iterable[AnyOrder], universe: Universe) -> OpenOrdersShape:
     """Return the data of an ``openOrders`` frame."""
-    return OpenOrdersShape("", user, frontend_orders(orders, instruments))
+    return OpenOrdersShape("", user, frontend_orders(orders, universe))

@@ -9,7 +9,7 @@ ticks indexed by asset id.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from msgspec import Struct
@@ -27,8 +27,8 @@ from model.events import (
     UsdSent,
 )
 from model.ids import AssetId
-from model.instruments import Instrument
 from model.state import AccountState, AgentState, PositionState
+from model.universe import Universe
 from model.views.records import (
     Fill,
     LedgerRecord,
@@ -70,22 +70,21 @@ class AccountView:
     """One account, followed event by event.
 
     Public parts: ``address``, ``known``, ``cash``, ``volume``, ``open_orders``, and the rings
-    ``fills``, ``orders`` and ``ledger``, oldest first. ``instruments`` is indexed by asset id and
-    kept by reference.
+    ``fills``, ``orders`` and ``ledger``, oldest first. ``universe`` is kept by reference.
     """
 
     def __init__(
-        self, state: AccountState, instruments: Sequence[Instrument], seeds: AccountSeeds = NO_SEEDS
+        self, state: AccountState, universe: Universe, seeds: AccountSeeds = NO_SEEDS
     ) -> None:
         self.address = state.address
         self.known = state.known
         self.cash = state.cash
         self.volume = state.volume
-        self.open_orders = OpenOrders(instruments, state.orders, account=state.address)
+        self.open_orders = OpenOrders(universe, state.orders, account=state.address)
         self.fills: deque[Fill] = deque(seeds.fills, RECENT_FILLS_MAX)
         self.orders: deque[OrderRecord] = deque(seeds.orders, RECENT_ORDERS_MAX)
         self.ledger: deque[LedgerRecord] = deque(seeds.ledger, RECENT_LEDGER_MAX)
-        self._instruments = instruments
+        self._universe = universe
         self._agents = {agent.name: agent for agent in state.agents}
         self._positions: dict[AssetId, Position] = {}
         for held in state.positions:
@@ -122,7 +121,7 @@ class AccountView:
     def position(self, asset: AssetId) -> Position:
         """Return the position in a market, flat at the default leverage if never touched."""
         position = self._positions.get(asset)
-        return Position(self._instruments[asset].default_leverage) if position is None else position
+        return Position(self._universe[asset].default_leverage) if position is None else position
 
     def positions(self) -> Iterator[tuple[AssetId, Position]]:
         """Iterate over the markets that the account ever touched, by asset id."""
@@ -144,7 +143,7 @@ class AccountView:
             tuple(
                 PositionState(asset, held.size, held.entry_notional, True, held.leverage)
                 for asset, held in self.positions()
-                if held.size or held.leverage != self._instruments[asset].default_leverage
+                if held.size or held.leverage != self._universe[asset].default_leverage
             ),
             tuple(self.open_orders),
             self.agents(time_ms),

@@ -11,7 +11,7 @@ disagree.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from msgspec import Struct
@@ -33,6 +33,7 @@ from model.ids import Address, AssetId, Cloid, OrderId, TradeId
 from model.instruments import Instrument
 from model.refusals import WIRE
 from model.state import RestingOrder
+from model.universe import Universe
 
 OPEN: Final = "open"
 FILLED: Final = "filled"
@@ -280,8 +281,8 @@ def refused_order(event: OrderRefused, instrument: Instrument, time_ms: int) -> 
 class OpenOrders:
     """The orders that are open, kept by applying events, and the records that the changes give.
 
-    With ``account`` only that account's orders are followed and recorded. ``instruments`` is
-    indexed by asset id and kept by reference, so that markets listed later are seen. Events of
+    With ``account`` only that account's orders are followed and recorded. ``universe`` is
+    kept by reference, so that markets listed later are seen. Events of
     orders that are not known are left out: they belong to other accounts. Orders iterate in the
     order of their ids, oldest first.
 
@@ -290,16 +291,16 @@ class OpenOrders:
     with a smaller remainder.
     """
 
-    __slots__ = ("_account", "_instruments", "_orders")
+    __slots__ = ("_account", "_orders", "_universe")
 
     def __init__(
         self,
-        instruments: Sequence[Instrument],
+        universe: Universe,
         orders: Iterable[RestingOrder] = (),
         *,
         account: Address | None = None,
     ) -> None:
-        self._instruments = instruments
+        self._universe = universe
         self._account = account
         self._orders: dict[OrderId, RestingOrder] = {
             order.oid: order for order in sorted(orders, key=_by_id)
@@ -377,12 +378,10 @@ class OpenOrders:
         return order_record(order, status, time_ms, event.remaining)
 
     def _refused(self, event: OrderRefused, time_ms: int) -> OrderRecord | None:
-        asset = event.spec.asset
         if self._account is not None and event.account != self._account:
             return None
-        if not 0 <= asset < len(self._instruments):
-            return None
-        return refused_order(event, self._instruments[asset], time_ms)
+        instrument = self._universe.get(event.spec.asset)
+        return None if instrument is None else refused_order(event, instrument, time_ms)
 
 
 def _status_of_canceled(order: RestingOrder, event: OrderCanceled) -> str:

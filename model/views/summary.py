@@ -15,6 +15,7 @@ from model.accounts import Position
 from model.ids import AssetId
 from model.instruments import Instrument
 from model.margin import demand
+from model.universe import Universe
 from model.views.account import AccountView
 from model.views.market import RATIO_SCALE
 
@@ -67,20 +68,18 @@ class AssetSummary(Struct, frozen=True, array_like=True):
     sell_margin: int
 
 
-def summarize(
-    view: AccountView, instruments: Sequence[Instrument], marks: Sequence[int]
-) -> AccountSummary:
-    """Return the summary of an account; ``instruments`` and ``marks`` are indexed by asset id."""
+def summarize(view: AccountView, universe: Universe, marks: Sequence[int]) -> AccountSummary:
+    """Return the summary of an account; ``marks`` are indexed by asset id."""
     touched = list(view.positions())
     held = [(asset, position) for asset, position in touched if position.size]
     value = view.cash + sum(position.size * marks[asset] for asset, position in held)
     notional = sum(abs(position.size) * marks[asset] for asset, position in held)
     maintenance = sum(
-        maintenance_margin(position.size, marks[asset], instruments[asset].max_leverage)
+        maintenance_margin(position.size, marks[asset], universe[asset].max_leverage)
         for asset, position in held
     )
     positions = tuple(
-        _position_summary(position, instruments[asset], marks[asset], available=value - maintenance)
+        _position_summary(position, universe[asset], marks[asset], available=value - maintenance)
         for asset, position in held
     )
     demanded = sum(demand(position, marks[asset]) for asset, position in touched)

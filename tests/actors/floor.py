@@ -300,7 +300,7 @@ class Floor:
             source=self.source,
             router=self.registry.address("router"),
             open_view=self.open_market,
-            frames=self.wires.market(self.directory.instruments[asset]),
+            frames=self.wires.market(self.directory.universe[asset]),
             channels=self.market_channels.of(asset),
             board=self.board,
         )
@@ -337,12 +337,12 @@ class Floor:
     async def open_account(self, at: At[AccountState]) -> AccountView:
         """Make a view as the history would."""
         empty = AccountState(at.state.address, False, 0, 0, (), (), ())
-        view = AccountView(empty, self.directory.instruments)
+        view = AccountView(empty, self.directory.universe)
         for event, moment in self._events(at.height):
             view.apply(event, moment)
         await trio.lowlevel.checkpoint()
         seeds = AccountSeeds(tuple(view.fills), tuple(view.orders), tuple(view.ledger))
-        return AccountView(at.state, self.directory.instruments, seeds)
+        return AccountView(at.state, self.directory.universe, seeds)
 
     def _events(self, height: int) -> list[tuple[Event, Moment]]:
         return [

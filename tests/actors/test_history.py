@@ -16,6 +16,7 @@ from model.blocks import Block
 from model.events import Traded
 from model.exchange import Exchange
 from model.ids import AssetId
+from model.universe import Universe
 from model.views.candles import DAY_MS, INTERVALS, candle_of, interval_start
 from model.views.records import (
     Candle,
@@ -46,7 +47,7 @@ class Told:
         self.trades: list[TradeRecord] = []
         self.ledger: list[LedgerRecord] = []
         self.orders: list[OrderRecord] = []
-        open_orders = OpenOrders([BTC])
+        open_orders = OpenOrders(Universe([BTC]))
         for block in blocks:
             for index, entry in enumerate(block.entries):
                 at = Moment(block.height, block.time_ms, index)

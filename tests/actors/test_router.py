@@ -13,8 +13,9 @@ from actors.router import (
 from actors.source import At, BlockCommitted, DirectoryState
 from model.agents import NAMED_AGENTS_MAX, ZERO_ADDRESS
 from model.blocks import GENESIS_DIGEST
-from model.commands import ApproveAgent, Command, Noop, UsdSend
+from model.commands import ApproveAgent, Command, Noop, OpenExchange, UsdSend
 from model.ids import Address
+from model.instruments import USDC_TOKEN
 from model.units import USD
 from supervision.cell import Cell
 from tests.actors.floor import ALICE, BOB, BTC, CAROL, START_MS, Floor, credit, open_floor, order
@@ -83,13 +84,15 @@ async def test_a_replaced_agent_is_nobody_at_once(autojump_clock: trio.testing.M
 def test_views_keep_the_list_of_markets() -> None:
     """A router that starts again changes the list that views hold, and makes no new one."""
     directory = Directory()
-    held = directory.instruments
-    state = DirectoryState((BTC,), frozenset(), {}, 1, 2, b"digest")
+    held = directory.universe
+    state = DirectoryState(
+        (BTC,), (USDC_TOKEN,), frozenset(), {}, {}, OpenExchange(1, 2), b"digest"
+    )
     directory.replace(At(3, START_MS, state))
     directory.replace(At(4, START_MS, state))
 
-    assert held is directory.instruments
-    assert held == [BTC]
+    assert held is directory.universe
+    assert list(held) == [BTC]
 
 
 # ---- what continues the chain ----------------------------------------------------------------

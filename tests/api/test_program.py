@@ -165,7 +165,7 @@ async def test_a_market_that_does_not_start_leaves_the_others_alone(
     monkeypatch.setattr(History, "open_market", open_market)
     monkeypatch.setattr("api.program.WAKE_SECONDS_MAX", 0.3)
     async with open_gateway(tmp_path, serve=True) as program:
-        others = [i.asset for i in program.gateway.directory.instruments if i.asset]
+        others = [i.asset for i in program.gateway.directory.universe if i.asset]
         markets = [program.registry.address(f"markets/{asset}") for asset in others]
         while {market.state for market in markets} != {State.RUNNING}:  # noqa: ASYNC110
             await trio.sleep(0.005)

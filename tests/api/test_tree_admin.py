@@ -41,10 +41,10 @@ async def operated() -> AsyncIterator[tuple[TreeOperator, Any]]:
         [ChildSpec("source", inner), ChildSpec("router", Worker), ChildSpec("markets", pool)],
         strategy=Strategy.REST_FOR_ONE,
     )
-    instruments = [SimpleNamespace(name="BTC"), SimpleNamespace(name="ETH")]
+    universe = dict(enumerate((SimpleNamespace(name="BTC"), SimpleNamespace(name="ETH"))))
     program: Any = SimpleNamespace(
         settings=SimpleNamespace(data=Path("lab")),
-        gateway=SimpleNamespace(directory=SimpleNamespace(height=7, instruments=instruments)),
+        gateway=SimpleNamespace(directory=SimpleNamespace(height=7, universe=universe)),
     )
     async with open_system(spec) as system:
         program.system = system

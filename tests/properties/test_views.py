@@ -32,6 +32,7 @@ from model.ids import Address, AssetId, Cloid, OrderId
 from model.instruments import Instrument
 from model.state import AccountState, RestingOrder
 from model.units import E8, USD
+from model.universe import Universe
 from model.views.account import AccountView
 from model.views.depth import Level
 from model.views.market import MarketView
@@ -44,6 +45,7 @@ INSTRUMENTS = [
     Instrument(ASSETS[0], "BTC", 5, 40, 65_000 * E8),
     Instrument(ASSETS[1], "7203", 0, 10, 20 * E8),
 ]
+UNIVERSE = Universe(INSTRUMENTS)
 START_MS = 1_700_000_000_000
 TIFS = [tif for tif in Tif if tif is not Tif.LIQUIDATION_MARKET]
 """What orders may ask for; the last is the exchange's own."""
@@ -143,7 +145,7 @@ class Followers:
     def __init__(self, exchange: Exchange) -> None:
         now = exchange.time_ms
         self.markets = [MarketView(exchange.market_state(asset), now) for asset in ASSETS]
-        self.accounts = [AccountView(exchange.account_state(at), INSTRUMENTS) for at in ACCOUNTS]
+        self.accounts = [AccountView(exchange.account_state(at), UNIVERSE) for at in ACCOUNTS]
         self.records: dict[OrderId, list[OrderRecord]] = defaultdict(list)
 
     def apply(self, exchange: Exchange, events: list[Event]) -> None:
@@ -204,7 +206,7 @@ def test_withdrawable_is_what_may_be_sent(history: list[Command]) -> None:
     stranger = Address("0x" + "9" * 40)
 
     for account in views.accounts:
-        free = summarize(account, INSTRUMENTS, marks).withdrawable
+        free = summarize(account, UNIVERSE, marks).withdrawable
         exchange.begin_block(exchange.height + 1, exchange.time_ms + 1)
         head = (account.address, exchange.time_ms, None, None)
         (refused,) = exchange.apply(UsdSend(*head, stranger, free + 1))

@@ -12,6 +12,7 @@ from model.ids import Address, AssetId, Cloid, OrderId, TradeId
 from model.instruments import Instrument
 from model.state import AccountState, AgentState, PositionState, RestingOrder
 from model.units import USD
+from model.universe import Universe
 from model.views.account import AccountView
 from model.views.market import MarketContext
 from model.views.records import (
@@ -31,10 +32,12 @@ ALICE = Address("0x" + "a" * 40)
 BOB = Address("0x" + "b" * 40)
 CLOID = Cloid("0x" + "1" * 32)
 NOW_MS = 1_700_000_000_000
-INSTRUMENTS = [
-    Instrument(BTC, "BTC", 5, 40, 65_000 * 10**8),
-    Instrument(ETH, "ETH", 4, 25, 2_000 * 10**8),
-]
+UNIVERSE = Universe(
+    [
+        Instrument(BTC, "BTC", 5, 40, 65_000 * 10**8),
+        Instrument(ETH, "ETH", 4, 25, 2_000 * 10**8),
+    ]
+)
 HASH = transaction_hash(7, 2)
 
 
@@ -105,7 +108,7 @@ def test_frame_is_channel_and_data() -> None:
 
 def test_meta_lists_markets_and_pairs_of_margin_tables() -> None:
     """Entries stand by asset id; margin tables are pairs of id and table."""
-    assert wire(metadata.meta(INSTRUMENTS)) == {
+    assert wire(metadata.meta(UNIVERSE.perps)) == {
         "universe": [
             {"szDecimals": 5, "name": "BTC", "maxLeverage": 40, "marginTableId": 40},
             {"szDecimals": 4, "name": "ETH", "maxLeverage": 25, "marginTableId": 25},
@@ -154,7 +157,7 @@ def test_exchange_status_tells_the_time() -> None:
 
 def test_context_has_every_key_in_order() -> None:
     """Figures are in USD and in units of the base asset; the mid may be half a tick."""
-    assert wire(market.perp_context(a_context(), INSTRUMENTS[ETH])) == {
+    assert wire(market.perp_context(a_context(), UNIVERSE[ETH])) == {
         "funding": "0.0",
         "openInterest": "688.11",
         "prevDayPx": "1532.2",
@@ -166,27 +169,27 @@ def test_context_has_every_key_in_order() -> None:
         "impactPxs": ["1430.47", "1434.44"],
         "dayBaseVlm": "0.1",
     }
-    assert half_price_text(1_300_001, INSTRUMENTS[BTC]) == "65000.05"
+    assert half_price_text(1_300_001, UNIVERSE[BTC]) == "65000.05"
 
 
 def test_context_of_a_thin_book_has_nulls() -> None:
     """Premium, mid and impact prices are null; oracle and mark never are."""
     thin = MarketContext(650_000, 650_000, None, None, None, 0, 650_000, 0, 0)
 
-    shape = wire(market.perp_context(thin, INSTRUMENTS[BTC]))
+    shape = wire(market.perp_context(thin, UNIVERSE[BTC]))
 
     assert (shape["premium"], shape["midPx"], shape["impactPxs"]) == (None, None, None)
     assert (shape["oraclePx"], shape["markPx"]) == ("65000.0", "65000.0")
-    assert market.mid_text(thin, INSTRUMENTS[BTC]) == "65000.0"
+    assert market.mid_text(thin, UNIVERSE[BTC]) == "65000.0"
 
 
 def test_meta_and_contexts_have_the_same_order() -> None:
     """The second element has one context for each market."""
-    meta, contexts = wire(market.meta_and_contexts(INSTRUMENTS, [a_context(), a_context()]))
+    meta, contexts = wire(market.meta_and_contexts(UNIVERSE.perps, [a_context(), a_context()]))
 
     assert [entry["name"] for entry in meta["universe"]] == ["BTC", "ETH"]
     assert len(contexts) == 2
-    active = market.active_asset_context(a_context(), INSTRUMENTS[BTC])
+    active = market.active_asset_context(a_context(), UNIVERSE[BTC])
     assert wire(active) == {"coin": "BTC", "ctx": contexts[0]}
 
 
@@ -199,7 +202,7 @@ def test_trade_shows_the_aggressors_side_and_both_users() -> None:
     """Keys, order and buyer first."""
     trade = TradeRecord(ETH, TradeId(9), False, 200_000, 500, BOB, ALICE, NOW_MS, 7, 2)
 
-    assert list(wire(market.trades([trade], INSTRUMENTS[ETH]))[0].items()) == [
+    assert list(wire(market.trades([trade], UNIVERSE[ETH]))[0].items()) == [
         ("coin", "ETH"),
         ("side", "A"),
         ("px", "2000.0"),
@@ -217,7 +220,7 @@ def test_candle_has_one_letter_keys() -> None:
         ETH, "1m", NOW_MS - 20_000, 200_000, 200_200, 199_900, 200_100, 15_000, 3 * 10**9, 3
     )
 
-    assert list(wire(market.candle(candle, INSTRUMENTS[ETH])).items()) == [
+    assert list(wire(market.candle(candle, UNIVERSE[ETH])).items()) == [
         ("t", NOW_MS - 20_000),
         ("T", NOW_MS + 39_999),
         ("s", "ETH"),
@@ -233,7 +236,7 @@ def test_candle_has_one_letter_keys() -> None:
 
 def test_basic_order_leaves_out_what_is_not_there() -> None:
     """Client id and reduce-only appear only when they say something."""
-    with_all, with_little = wire(orders.basic_orders([resting(), record()], INSTRUMENTS))
+    with_all, with_little = wire(orders.basic_orders([resting(), record()], UNIVERSE))
 
     assert with_all == {
         "coin": "BTC",
@@ -260,7 +263,7 @@ def test_basic_order_leaves_out_what_is_not_there() -> None:
 )
 def test_frontend_order_has_every_key(tif: Tif, tif_text: str, order_type: str) -> None:
     """Nothing is left out, whether it says something or not."""
-    (shape,) = wire(orders.frontend_orders([resting(None, tif)], INSTRUMENTS))
+    (shape,) = wire(orders.frontend_orders([resting(None, tif)], UNIVERSE))
 
     assert shape == {
         "coin": "BTC",
@@ -284,7 +287,7 @@ def test_frontend_order_has_every_key(tif: Tif, tif_text: str, order_type: str) 
 
 def test_order_update_names_status_and_its_time() -> None:
     """The order keeps its creation time, the status has its own; there is no user key."""
-    (update,) = wire(orders.order_updates([record("canceled")], INSTRUMENTS))
+    (update,) = wire(orders.order_updates([record("canceled")], UNIVERSE))
 
     assert list(update) == ["order", "status", "statusTimestamp"]
     assert (update["status"], update["statusTimestamp"]) == ("canceled", 20)
@@ -293,13 +296,13 @@ def test_order_update_names_status_and_its_time() -> None:
 
 def test_order_status_wraps_the_order_twice() -> None:
     """A known order has status *order*, an unknown one nothing but *unknownOid*."""
-    found = wire(orders.order_status(record("filled"), INSTRUMENTS))
+    found = wire(orders.order_status(record("filled"), UNIVERSE))
 
     assert found["status"] == "order"
     assert found["order"]["status"] == "filled"
     assert found["order"]["order"]["oid"] == 6
-    assert wire(orders.order_status(None, INSTRUMENTS)) == {"status": "unknownOid"}
-    assert keys(orders.historical_orders([record()], INSTRUMENTS)[0]) == [
+    assert wire(orders.order_status(None, UNIVERSE)) == {"status": "unknownOid"}
+    assert keys(orders.historical_orders([record()], UNIVERSE)[0]) == [
         "order",
         "status",
         "statusTimestamp",
@@ -308,7 +311,7 @@ def test_order_status_wraps_the_order_twice() -> None:
 
 def test_open_orders_frame_names_the_user() -> None:
     """The main dex is the empty text."""
-    frame = wire(orders.open_orders(ALICE, [resting()], INSTRUMENTS))
+    frame = wire(orders.open_orders(ALICE, [resting()], UNIVERSE))
 
     assert (frame["dex"], frame["user"], len(frame["orders"])) == ("", ALICE, 1)
 
@@ -333,7 +336,7 @@ def test_fill_has_every_key_in_order() -> None:
         "twapId": None,
     }
 
-    plain, named = wire(fills.fills([a_fill(), a_fill(cloid=CLOID)], INSTRUMENTS))
+    plain, named = wire(fills.fills([a_fill(), a_fill(cloid=CLOID)], UNIVERSE))
 
     assert list(plain.items()) == list(expected.items())
     assert named == {**expected, "cloid": CLOID}
@@ -343,24 +346,24 @@ def test_fills_of_one_order_at_one_moment_can_be_merged() -> None:
     """Sizes, profits and fees add up and the price is the average; other orders stay apart."""
     parts = [a_fill(9, 200_000, 500), a_fill(10, 199_900, 1_000)]
 
-    (merged,) = wire(fills.fills(parts, INSTRUMENTS, by_time=True))
+    (merged,) = wire(fills.fills(parts, UNIVERSE, by_time=True))
 
     assert (merged["sz"], merged["closedPnl"], merged["fee"]) == ("0.15", "3.0", "0.09")
     assert merged["px"] == "1999.33333333"
     assert (merged["tid"], merged["startPosition"]) == (9, "0.5")
-    assert wire(fills.fills(parts[:1], INSTRUMENTS, by_time=True)) == wire(
-        fills.fills(parts[:1], INSTRUMENTS)
+    assert wire(fills.fills(parts[:1], UNIVERSE, by_time=True)) == wire(
+        fills.fills(parts[:1], UNIVERSE)
     )
 
 
 def test_user_fills_say_snapshot_only_when_they_are_one() -> None:
     """Later frames leave the key out; the first is sent even when it is empty."""
-    first = wire(fills.user_fills(ALICE, [], INSTRUMENTS, is_snapshot=True))
-    later = wire(fills.user_fills(ALICE, [a_fill()], INSTRUMENTS))
+    first = wire(fills.user_fills(ALICE, [], UNIVERSE, is_snapshot=True))
+    later = wire(fills.user_fills(ALICE, [a_fill()], UNIVERSE))
 
     assert first == {"user": ALICE, "fills": [], "isSnapshot": True}
     assert list(later) == ["user", "fills"]
-    assert keys(fills.fill_events([a_fill()], INSTRUMENTS)) == ["fills"]
+    assert keys(fills.fill_events([a_fill()], UNIVERSE)) == ["fills"]
 
 
 @pytest.mark.parametrize(
@@ -376,7 +379,7 @@ def test_user_fills_say_snapshot_only_when_they_are_one() -> None:
 )
 def test_cancels_by_the_exchange_are_told_apart(status: str, is_told: bool) -> None:
     """Only what the user did not ask for is a cancel event."""
-    shape = fills.cancel_events([record(status)], INSTRUMENTS)
+    shape = fills.cancel_events([record(status)], UNIVERSE)
 
     expected = {"nonUserCancel": [{"coin": "ETH", "oid": 6}]} if is_told else None
     assert wire(shape) == expected
@@ -384,12 +387,12 @@ def test_cancels_by_the_exchange_are_told_apart(status: str, is_told: bool) -> N
 
 def test_recorded_clearinghouse_state_reads_as_recorded() -> None:
     """A recorded account, key by key."""
-    instruments = [Instrument(BTC, "BTC", 5, 40, 80_000 * 10**8)]
+    universe = Universe([Instrument(BTC, "BTC", 5, 40, 80_000 * 10**8)])
     entry = 377_667_000_000 - 11_884_306_507
     state = AccountState(
         ALICE, True, -339_414_300_000, 0, (PositionState(BTC, 450_000, entry, True, 10),), (), ()
     )
-    summary = summarize(AccountView(state, instruments), instruments, [839_260])
+    summary = summarize(AccountView(state, universe), universe, [839_260])
     totals = {
         "accountValue": "38252.7",
         "totalNtlPos": "377667.0",
@@ -397,7 +400,7 @@ def test_recorded_clearinghouse_state_reads_as_recorded() -> None:
         "totalMarginUsed": "37766.7",
     }
 
-    shape = wire(account.clearinghouse_state(summary, instruments, time_ms=NOW_MS))
+    shape = wire(account.clearinghouse_state(summary, universe, time_ms=NOW_MS))
 
     assert list(shape) == [
         "marginSummary",
@@ -429,9 +432,9 @@ def test_recorded_clearinghouse_state_reads_as_recorded() -> None:
 
 def test_empty_account_has_zeros_and_no_positions() -> None:
     """An unknown user is answered like an empty account."""
-    view = AccountView(AccountState(ALICE, False, 0, 0, (), (), ()), INSTRUMENTS)
-    summary = summarize(view, INSTRUMENTS, [650_000, 200_000])
-    state = account.clearinghouse_state(summary, INSTRUMENTS, time_ms=NOW_MS)
+    view = AccountView(AccountState(ALICE, False, 0, 0, (), (), ()), UNIVERSE)
+    summary = summarize(view, UNIVERSE, [650_000, 200_000])
+    state = account.clearinghouse_state(summary, UNIVERSE, time_ms=NOW_MS)
 
     shape = wire(state)
 
@@ -444,7 +447,7 @@ def test_active_asset_data_has_pairs_of_buy_and_sell() -> None:
     """Sizes are in the base asset and amounts are margin."""
     summary = AssetSummary(ETH, 10, 200_000, 12_500, 13_100, 250 * USD, 262 * USD)
 
-    assert wire(account.active_asset_data(ALICE, summary, INSTRUMENTS[ETH])) == {
+    assert wire(account.active_asset_data(ALICE, summary, UNIVERSE[ETH])) == {
         "user": ALICE,
         "coin": "ETH",
         "leverage": {"type": "cross", "value": 10},
@@ -560,17 +563,17 @@ def test_portfolio_has_eight_periods_in_order() -> None:
 
 def test_overview_has_every_key_and_the_unnamed_agent() -> None:
     """Front ends read all of it from one frame."""
-    view = AccountView(AccountState(ALICE, True, 0, 0, (), (), ()), INSTRUMENTS)
-    summary = summarize(view, INSTRUMENTS, [650_000, 200_000])
+    view = AccountView(AccountState(ALICE, True, 0, 0, (), (), ()), UNIVERSE)
+    summary = summarize(view, UNIVERSE, [650_000, 200_000])
 
     shape = wire(
         overview.web_data(
             ALICE,
-            state=account.clearinghouse_state(summary, INSTRUMENTS, time_ms=NOW_MS),
+            state=account.clearinghouse_state(summary, UNIVERSE, time_ms=NOW_MS),
             open_orders=[],
             agents=[AgentState(BOB, "", 5)],
             paid_in=3 * USD,
-            meta=metadata.meta(INSTRUMENTS),
+            meta=metadata.meta(UNIVERSE.perps),
             contexts=(),
         )
     )

@@ -18,6 +18,7 @@ from model.ids import Address, AssetId, Cloid, OrderId, TradeId
 from model.instruments import Instrument
 from model.refusals import Refusal
 from model.state import RestingOrder
+from model.universe import Universe
 from model.views import records
 from model.views.records import Moment, OpenOrders
 
@@ -28,9 +29,9 @@ CLOID = Cloid("0x" + "1" * 32)
 AT = Moment(height=7, time_ms=1_000, index=2)
 
 
-def instruments() -> list[Instrument]:
+def universe() -> Universe:
     """Return a universe of one market: lots of 0.00001, ticks of 0.1 USD."""
-    return [Instrument(BTC, "BTC", 5, 40, 65_000 * 10**8)]
+    return Universe([Instrument(BTC, "BTC", 5, 40, 65_000 * 10**8)])
 
 
 def placed(oid: int, account: Address, *, is_buy: bool, lots: int, tif: Tif = Tif.GTC) -> Event:
@@ -56,7 +57,7 @@ def told(orders: OpenOrders, *events: Event) -> list[tuple[int, str, int]]:
 
 def test_resting_order_passes_from_open_over_a_partial_fill_to_filled() -> None:
     """A partial fill is told as open with less, the last one as filled with nothing."""
-    orders = OpenOrders(instruments())
+    orders = OpenOrders(universe())
 
     assert told(
         orders,
@@ -79,7 +80,7 @@ def test_resting_order_passes_from_open_over_a_partial_fill_to_filled() -> None:
 
 def test_immediate_order_is_told_only_at_its_end() -> None:
     """An immediate order never rests, so it is never told as open."""
-    orders = OpenOrders(instruments(), account=BOB)
+    orders = OpenOrders(universe(), account=BOB)
 
     assert told(
         orders,
@@ -103,7 +104,7 @@ def test_immediate_order_is_told_only_at_its_end() -> None:
 def test_cancel_reason_names_the_status(reason: CancelReason, status: str) -> None:
     """Every reason to leave the book has its status, and the remainder stays in the record."""
     resting = RestingOrder(BTC, ALICE, OrderId(4), True, 650_000, 9, 7, Tif.GTC, False, CLOID, 12)
-    orders = OpenOrders(instruments(), [resting])
+    orders = OpenOrders(universe(), [resting])
 
     (change,) = orders.apply(OrderCanceled(BTC, ALICE, OrderId(4), 7, reason), 99)
 
@@ -126,7 +127,7 @@ def test_refused_order_is_told_only_if_matching_refused_it(
     """Owners hear of orders that matching refused, never of those whose form was wrong."""
     spec = OrderSpec(BTC, True, 65_000 * 10**8, 10**8, Tif.GTC, False)
 
-    changes = OpenOrders(instruments()).apply(OrderRefused(ALICE, spec, reason), 5)
+    changes = OpenOrders(universe()).apply(OrderRefused(ALICE, spec, reason), 5)
 
     assert [change.status for change in changes] == statuses
     for change in changes:
@@ -135,7 +136,7 @@ def test_refused_order_is_told_only_if_matching_refused_it(
 
 def test_orders_of_others_are_left_out() -> None:
     """A fold of one account sees only that account's side of a trade."""
-    orders = OpenOrders(instruments(), account=ALICE)
+    orders = OpenOrders(universe(), account=ALICE)
 
     assert told(
         orders,

@@ -18,6 +18,7 @@ from model.ids import Address, AssetId, OrderId, TradeId
 from model.instruments import Instrument
 from model.state import AccountState, PositionState
 from model.units import USD
+from model.universe import Universe
 from model.views.account import AccountView
 from model.views.records import Moment
 from model.views.summary import asset_summary, liquidation_price, round_half_up, summarize
@@ -27,10 +28,12 @@ ALICE = Address("0x" + "a" * 40)
 BOB = Address("0x" + "b" * 40)
 AGENT = Address("0x" + "c" * 40)
 AT = Moment(height=7, time_ms=1_000, index=2)
-INSTRUMENTS = [
-    Instrument(BTC, "BTC", 5, 40, 80_000 * 10**8),
-    Instrument(ETH, "ETH", 4, 50, 3_000 * 10**8),
-]
+UNIVERSE = Universe(
+    [
+        Instrument(BTC, "BTC", 5, 40, 80_000 * 10**8),
+        Instrument(ETH, "ETH", 4, 50, 3_000 * 10**8),
+    ]
+)
 BTC_MARK, ETH_MARK = 839_260, 298_590
 MARKS = [BTC_MARK, ETH_MARK]
 """83926.0 and 2985.90 USD."""
@@ -43,12 +46,12 @@ def recorded() -> AccountView:
     """Return an account that is long 4.5 BTC at 10x, as it was recorded."""
     position = PositionState(BTC, 450_000, ENTRY, True, 10)
     state = AccountState(ALICE, True, -339_414_300_000, 0, (position,), (), ())
-    return AccountView(state, INSTRUMENTS)
+    return AccountView(state, UNIVERSE)
 
 
 def with_cash(usd: int) -> AccountView:
     """Return an account that holds nothing but money."""
-    return AccountView(AccountState(ALICE, True, usd * USD, 0, (), (), ()), INSTRUMENTS)
+    return AccountView(AccountState(ALICE, True, usd * USD, 0, (), (), ()), UNIVERSE)
 
 
 def bought(lots: int, price: int, *, start: int = 0, fee: int = 0) -> Traded:
@@ -65,7 +68,7 @@ def placed(oid: int, lots: int, *, is_buy: bool, reduce_only: bool = False) -> O
 
 def test_recorded_account_has_the_recorded_totals() -> None:
     """Value, notional, margin, maintenance and withdrawable are the recorded ones."""
-    summary = summarize(recorded(), INSTRUMENTS, MARKS)
+    summary = summarize(recorded(), UNIVERSE, MARKS)
 
     assert summary.account_value == 38_252_700_000
     assert summary.total_notional == 377_667_000_000
@@ -77,7 +80,7 @@ def test_recorded_account_has_the_recorded_totals() -> None:
 
 def test_recorded_position_has_the_recorded_figures() -> None:
     """Entry price, profit, return on equity and liquidation price are the recorded ones."""
-    (position,) = summarize(recorded(), INSTRUMENTS, MARKS).positions
+    (position,) = summarize(recorded(), UNIVERSE, MARKS).positions
 
     assert position.value == 377_667_000_000
     assert position.unrealized_pnl == 11_884_306_507
@@ -95,7 +98,7 @@ def test_liquidation_price_of_a_small_long() -> None:
     value = size * ETH_MARK - owed
     maintenance = -(size * ETH_MARK // -100)
 
-    price = liquidation_price(size, INSTRUMENTS[ETH], ETH_MARK, available=value - maintenance)
+    price = liquidation_price(size, UNIVERSE[ETH], ETH_MARK, available=value - maintenance)
 
     assert price is not None
     assert abs(price - 28_662_693_652_900) <= 10**6
@@ -119,7 +122,7 @@ def test_liquidation_price_of_a_short_lies_above_the_mark() -> None:
         AT,
     )
 
-    (position,) = summarize(view, INSTRUMENTS, [800_000, ETH_MARK]).positions
+    (position,) = summarize(view, UNIVERSE, [800_000, ETH_MARK]).positions
 
     # 90,000 - p = p / 80
     assert position.liquidation_price is not None
@@ -132,7 +135,7 @@ def test_long_that_is_fully_paid_has_no_liquidation_price() -> None:
     view = with_cash(100_000)
     view.apply(bought(100_000, 800_000), AT)
 
-    (position,) = summarize(view, INSTRUMENTS, [800_000, ETH_MARK]).positions
+    (position,) = summarize(view, UNIVERSE, [800_000, ETH_MARK]).positions
 
     assert position.liquidation_price is None
 
@@ -144,9 +147,9 @@ def test_resting_orders_reduce_what_may_be_withdrawn() -> None:
     view.apply(placed(2, 50_000, is_buy=False, reduce_only=True), AT)
     marks = [800_000, ETH_MARK]
 
-    assert summarize(view, INSTRUMENTS, marks).withdrawable == 6_000 * USD
+    assert summarize(view, UNIVERSE, marks).withdrawable == 6_000 * USD
     view.apply(OrderCanceled(BTC, ALICE, OrderId(1), 100_000, CancelReason.CANCELED), AT)
-    assert summarize(view, INSTRUMENTS, marks).withdrawable == 10_000 * USD
+    assert summarize(view, UNIVERSE, marks).withdrawable == 10_000 * USD
 
 
 def test_trade_moves_cash_volume_and_position() -> None:
@@ -161,7 +164,7 @@ def test_trade_moves_cash_volume_and_position() -> None:
         (10_000, 3_600_000, True)
     ]
     assert change.state
-    stranger = AccountView(AccountState(AGENT, True, 0, 0, (), (), ()), INSTRUMENTS)
+    stranger = AccountView(AccountState(AGENT, True, 0, 0, (), (), ()), UNIVERSE)
     assert not stranger.apply(bought(10_000, 800_000), AT).state
 
 
@@ -180,7 +183,7 @@ def test_partial_close_keeps_the_entry_price() -> None:
     )
     view.apply(sold, AT)
 
-    (position,) = summarize(view, INSTRUMENTS, [810_000, ETH_MARK]).positions
+    (position,) = summarize(view, UNIVERSE, [810_000, ETH_MARK]).positions
 
     assert (position.size, position.entry_price) == (20_000, 800_000)
     assert position.unrealized_pnl == 20_000 * 10_000
@@ -188,7 +191,7 @@ def test_partial_close_keeps_the_entry_price() -> None:
 
 def test_money_moves_and_is_remembered() -> None:
     """Deposits and transfers change the cash of this account and enter its ledger."""
-    view = AccountView(AccountState(ALICE, False, 0, 0, (), (), ()), INSTRUMENTS)
+    view = AccountView(AccountState(ALICE, False, 0, 0, (), (), ()), UNIVERSE)
     view.apply(Credited(ALICE, 5 * USD, CreditSource.FUND), AT)
     view.apply(UsdSent(ALICE, BOB, 2 * USD), AT)
     view.apply(UsdSent(BOB, ALICE, 1 * USD), AT)
