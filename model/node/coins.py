@@ -111,10 +111,8 @@ class Coins:
 
     def apply(self, block: NodeBlock) -> BlockChanges:
         """Take in a block."""
-        result = BlockChanges()
         self.height, self.time_ms = block.height, block.time_ms
-        for loss in block.losses:
-            self._lose(loss, result)
+        result = self.lose(block.losses)
         for problem in block.problems:
             if problem.stream is Stream.DIFFS:
                 what = f"a diff cannot be read: {problem.detail}"
@@ -130,6 +128,13 @@ class Coins:
             coin = self.by_name.get(status.order.coin)
             if coin is not None and status.status in _RESTS:
                 coin.book.enrich(status)
+        return result
+
+    def lose(self, losses: Iterable[Loss]) -> BlockChanges:
+        """Take note of losses that no block came after."""
+        result = BlockChanges()
+        for loss in losses:
+            self._lose(loss, result)
         return result
 
     def look_at(self, snapshot: Snapshot, height: int) -> Healing | None:
@@ -183,7 +188,7 @@ class Coins:
         if loss.stream is not Stream.DIFFS:
             result.faults.append(Fault(loss.last, loss.coin, f"{loss.stream}: {loss.what}"))
             return
-        last = min(loss.last, self.height)
+        last = loss.last
         concerned = self.by_name.values() if not loss.coin else self._named(loss.coin)
         for coin in concerned:
             self._doubt(coin, last, loss.what, result, is_told=bool(loss.coin))

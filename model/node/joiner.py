@@ -126,6 +126,11 @@ class Joiner:
         for height in sorted(self._pending):
             yield self._close(height)
 
+    def take_losses(self) -> list[Loss]:
+        """Return the losses that no block has told of yet."""
+        losses, self._losses = self._losses, []
+        return losses
+
     def behind(self) -> dict[Stream, int]:
         """Return by how many blocks each stream is behind the one that is furthest."""
         furthest = max(self._complete.values())
@@ -135,7 +140,7 @@ class Joiner:
         block = self._pending.pop(height)
         self._events -= block.events
         self.height = height
-        block.losses, self._losses = self._losses, []
+        block.losses = self.take_losses()
         block.late, self._late = self._late, []
         return block
 

@@ -213,7 +213,8 @@ class Sequence:
         newest = self.height or 0
         if problem.height and problem.height <= (self._start or -1):
             return []
-        last = problem.height or newest + 1
+        is_near = 0 < problem.height <= newest + JUMP_MAX
+        last = problem.height if is_near else newest + 1
         return [self._loss(min(last, newest), last, "a line cannot be read")]
 
     def _loss(self, first: int, last: int, what: str) -> Loss:

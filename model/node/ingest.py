@@ -1,0 +1,121 @@
+"""From the lines of a node's files to books: the whole way, without a file or a clock.
+
+Lines go in stream by stream, in the order in which they stand in their files; blocks come out, each
+with what it did to the books. Everything odd on the way is counted, and the first of each kind is
+told.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from msgspec import Struct, field
+
+from model.node.coins import BlockChanges, Coins, Fault
+from model.node.joiner import Joiner, NodeBlock
+from model.node.lines import Form, Line, Problem, Stream, parse_line
+from model.node.sequence import Loss, Sequence
+
+FAULTS_KEPT: Final = 1_000
+"""Faults that wait to be told; further ones are only counted."""
+
+
+class Applied(Struct):
+    """A block and what it did to the books."""
+
+    block: NodeBlock
+    changes: BlockChanges
+
+
+class Counts(Struct):
+    """What went through. ``odd`` counts by stream and kind what was skipped or doubted."""
+
+    lines: int = 0
+    bytes: int = 0
+    events: int = 0
+    blocks: int = 0
+    odd: Counter[str] = field(default_factory=Counter)
+
+
+class Ingest:
+    """Turns lines into blocks and books.
+
+    Args:
+        form: how the node groups events.
+        streams: those that are there; diffs among them.
+        coins: started with a snapshot, whose height the lines must go beyond.
+    """
+
+    def __init__(self, form: Form, streams: Iterable[Stream], coins: Coins) -> None:
+        self.coins = coins
+        self.counts = Counts()
+        self.faults: list[Fault] = []
+        known = frozenset(streams)
+        height = coins.height if coins.height >= 0 else None
+        self.sequences = {stream: Sequence(stream, form, height) for stream in known}
+        self.joiner = Joiner(form, known, coins.height)
+
+    def line(self, stream: Stream, data: bytes, *, is_late: bool = False) -> None:
+        """Take a line."""
+        self.counts.bytes += len(data)
+        self.take(parse_line(stream, data), is_late=is_late)
+
+    def take(self, line: Line | Problem, *, is_late: bool = False) -> None:
+        """Take a line that was read already."""
+        self.counts.lines += 1
+        sequence = self.sequences[line.stream]
+        if isinstance(line, Problem):
+            self._note(line)
+            self._lose(sequence.take_problem(line))
+        elif is_late:
+            self.counts.odd[f"{line.stream}: late line"] += 1
+            self._lose(sequence.take_late(line))
+        else:
+            news, losses = sequence.take(line)
+            self._lose(losses)
+            if news is not None:
+                self.counts.events += len(news.events)
+                self.counts.odd.update(f"{p.stream}: {p.what}" for p in news.problems)
+                self.joiner.add(news)
+
+    def trouble(self, stream: Stream, what: str) -> None:
+        """Take note of bytes that are no line."""
+        self.take(Problem(stream, what))
+
+    def blocks(self, now_ms: int) -> Iterator[Applied]:
+        """Apply and yield the blocks that are complete."""
+        yield from map(self._apply, self.joiner.closed(now_ms))
+
+    def finish(self) -> Iterator[Applied]:
+        """Apply and yield what is left, at the end of files that nobody adds to."""
+        for sequence in self.sequences.values():
+            self._lose(sequence.end())
+        yield from map(self._apply, self.joiner.flush())
+        for fault in self.coins.lose(self.joiner.take_losses()).faults:
+            self._fault(fault)
+
+    def take_faults(self) -> list[Fault]:
+        """Return the faults that nobody was told of yet."""
+        faults, self.faults = self.faults, []
+        return faults
+
+    def _apply(self, block: NodeBlock) -> Applied:
+        self.counts.blocks += 1
+        changes = self.coins.apply(block)
+        for fault in changes.faults:
+            self._fault(fault)
+        return Applied(block, changes)
+
+    def _lose(self, losses: list[Loss]) -> None:
+        if losses:
+            self.joiner.lose(losses)
+
+    def _note(self, problem: Problem) -> None:
+        self._fault(Fault(problem.height, problem.coin, f"{problem.stream}: {problem.what}"))
+
+    def _fault(self, fault: Fault) -> None:
+        self.counts.odd[fault.what.partition(":")[0] if fault.coin else fault.what[:60]] += 1
+        if len(self.faults) < FAULTS_KEPT:
+            self.faults.append(fault)
