@@ -189,7 +189,8 @@ class Traded(Struct, frozen=True, array_like=True, tag=6, gc=False):
 
     Of a liquidation of any kind the taker is the liquidated account. In BACKSTOP and DELEVERAGING
     trades no order was placed: both legs have an order id of their own that no book ever held.
-    ``mark`` is the mark price then, 0 for ordinary trades.
+    ``mark`` is the mark price then, 0 for ordinary trades. ``is_isolated`` tells that the
+    liquidated position was an isolated one.
     """
 
     asset: AssetId
@@ -201,6 +202,7 @@ class Traded(Struct, frozen=True, array_like=True, tag=6, gc=False):
     maker: Leg
     kind: TradeKind = TradeKind.BOOK
     mark: int = 0
+    is_isolated: bool = False
 
 
 class LeverageUpdated(Struct, frozen=True, array_like=True, tag=7, gc=False):
@@ -456,16 +458,23 @@ class ClassTransferred(Struct, frozen=True, array_like=True, tag=31, gc=False):
 
 
 class TokenSent(Struct, frozen=True, array_like=True, tag=32, gc=False):
-    """A token moved between spot balances of two accounts, in 1e-8 tokens."""
+    """A token moved between spot balances of two accounts, in 1e-8 tokens.
+
+    ``usd`` is what it was worth then, in micro-USD at the mark price of its pair.
+    """
 
     sender: Address
     destination: Address
     token: TokenId
     amount_e8: int
+    usd: int = 0
 
 
 class AssetSent(Struct, frozen=True, array_like=True, tag=33, gc=False):
-    """A token moved between classes, and perhaps accounts, at once, in 1e-8 tokens."""
+    """A token moved between classes, and perhaps accounts, at once, in 1e-8 tokens.
+
+    ``usd`` as in ``TokenSent``.
+    """
 
     sender: Address
     destination: Address
@@ -474,6 +483,7 @@ class AssetSent(Struct, frozen=True, array_like=True, tag=33, gc=False):
     token: TokenId
     amount_e8: int
     nonce: int
+    usd: int = 0
 
 
 class Withdrawn(Struct, frozen=True, array_like=True, tag=34, gc=False):
