@@ -31,6 +31,7 @@ ALO: Final[Any] = {"limit": {"tif": "Alo"}}
 class Wallet:
     """An account and the SDK's two objects for it. The first subscription opens a WebSocket."""
 
+    program: Program
     account: LocalAccount
     exchange: Any
     info: Any
@@ -52,6 +53,7 @@ class Wallet:
         if usd:
             program.fund(account.address, usd)
         return cls(
+            program,
             account,
             _noted(Exchange(account, base_url=program.url, **options), recorder),
             _noted(Info(program.url, skip_ws=True), recorder),
