@@ -65,7 +65,6 @@ from model.commands import (
     Credit,
     CreditSource,
     ModifyOrders,
-    OpenExchange,
     PlaceOrders,
     SignedCommand,
 )
@@ -389,7 +388,7 @@ def _read(chain: Chain, message: object) -> At[Any]:
                 exchange.addresses(),
                 dict(exchange.agent_book.agents),
                 {},
-                OpenExchange(exchange.engine.taker_fee_ppm, exchange.engine.maker_fee_ppm),
+                exchange.terms,
                 chain.digest,
             )
         case _:

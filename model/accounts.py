@@ -11,14 +11,24 @@ worthless once the exchange's epoch has moved on; see ``margin``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
-from model.ids import Address, AssetId, Cloid, OrderId
+from model.balances import Balance
+from model.fees import FeeBook
+from model.ids import BACKSTOP, Address, AssetId, Cloid, OrderId, TokenId
+from model.instruments import Instrument, MarginMode, MarginTier
 from model.orders import Order, resting_order
 from model.state import AccountState, AgentState, PositionState
 
 if TYPE_CHECKING:
     from model.markets import Market
+
+NEVER_DUE: Final = 2**127
+"""Further than any price can travel."""
+
+NOTIONAL_UNBOUNDED: Final = 2**127
+"""More than any position can be worth."""
 
 
 class Position:
@@ -26,30 +36,64 @@ class Position:
 
     ``size`` is signed lots, ``entry_notional`` the signed cost of it. ``resting_buys`` and
     ``resting_sells`` are lots of open orders that are not reduce-only; ``reducing`` are those that
-    are, oldest first, ``reducing_lots`` their sum. ``margin`` is what the market demands of the
-    account, at the marks of the account's epoch.
+    are, oldest first, ``reducing_lots`` their sum.
+
+    A position that is not ``is_cross`` is isolated: ``isolated_usd`` is its own ledger of cash,
+    margin posted minus the signed cost minus funding. What it is worth is that plus its size at the
+    mark price, and neither profit nor loss of it reaches the rest of the account.
+
+    ``funding_ever``, ``funding_open`` and ``funding_change`` are micro-USD of funding paid
+    (negative: received) ever, since the position was opened, and since it last changed.
+
+    ``margin`` is what the market demands of the account, at the marks of the account's epoch.
+    ``tiers`` are the market's where there are several. Positions up to ``notional_max`` may have
+    the chosen leverage; larger ones count with that of their tier. ``due`` is how far the market's
+    mark price may have travelled before the account must be looked at (``model.watch``). All four
+    are kept for speed.
     """
 
     __slots__ = (
+        "due",
         "entry_notional",
+        "funding_change",
+        "funding_ever",
+        "funding_open",
+        "is_cross",
+        "isolated_usd",
         "leverage",
         "margin",
+        "notional_max",
         "reducing",
         "reducing_lots",
         "resting_buys",
         "resting_sells",
         "size",
+        "tiers",
     )
 
-    def __init__(self, leverage: int) -> None:
-        self.leverage = leverage
+    def __init__(
+        self, leverage: int, is_cross: bool = True, tiers: tuple[MarginTier, ...] = ()
+    ) -> None:
         self.size = 0
         self.entry_notional = 0
+        self.isolated_usd = 0
+        self.funding_ever = 0
+        self.funding_open = 0
+        self.funding_change = 0
         self.resting_buys = 0
         self.resting_sells = 0
         self.reducing: dict[OrderId, Order] = {}
         self.reducing_lots = 0
         self.margin = 0
+        self.due = NEVER_DUE
+        self.tiers = tiers if len(tiers) > 1 else ()
+        self.choose(leverage, is_cross=is_cross)
+
+    def choose(self, leverage: int, *, is_cross: bool) -> None:
+        """Set leverage and kind of margin; the kept totals are not touched."""
+        self.leverage = leverage
+        self.is_cross = is_cross
+        self.notional_max = notional_max(self.tiers, leverage)
 
     def trade(self, signed_lots: int, price: int) -> int:
         """Add signed lots at a price; return the profit realised by it, before fees.
@@ -59,7 +103,10 @@ class Position:
         flip closes the whole position and opens the rest at the price of the trade.
         """
         size = self.size
+        self.funding_change = 0
         if size * signed_lots >= 0:
+            if not size:
+                self.funding_open = 0
             self.size = size + signed_lots
             self.entry_notional += signed_lots * price
             return 0
@@ -71,7 +118,61 @@ class Position:
         profit = size * price - self.entry_notional
         self.size = size + signed_lots
         self.entry_notional = self.size * price
+        self.funding_open = 0
         return profit
+
+    def pay_funding(self, usd: int) -> None:
+        """Count funding that was paid, negative if received; cash is not touched."""
+        self.funding_ever += usd
+        self.funding_open += usd
+        self.funding_change += usd
+
+    def restore(self, state: PositionState) -> None:
+        """Take over what a plain value says."""
+        self.choose(state.leverage, is_cross=state.is_cross)
+        self.size = state.size
+        self.entry_notional = state.entry_notional
+        self.isolated_usd = state.isolated_usd
+        self.funding_ever, self.funding_open, self.funding_change = state.funding_paid
+
+    def to_state(self, instrument: Instrument, account: Address) -> PositionState | None:
+        """Return the position as a plain value, ``None`` if it is as if never touched."""
+        if not (
+            self.size
+            or self.isolated_usd
+            or self.funding_ever
+            or self.leverage != instrument.default_leverage
+            or self.is_cross is not is_cross_by_default(instrument, account)
+        ):
+            return None
+        return PositionState(
+            instrument.asset,
+            self.size,
+            self.entry_notional,
+            self.is_cross,
+            self.leverage,
+            self.isolated_usd,
+            (self.funding_ever, self.funding_open, self.funding_change),
+        )
+
+
+def flat_position(instrument: Instrument, account: Address) -> Position:
+    """Return the position of an account that has none and chose nothing."""
+    is_cross = is_cross_by_default(instrument, account)
+    return Position(instrument.default_leverage, is_cross, instrument.margin_tiers)
+
+
+def is_cross_by_default(instrument: Instrument, account: Address) -> bool:
+    """Tell which margin an account has that chose none; the backstop has one pool everywhere."""
+    return instrument.margin_mode is MarginMode.ANY or account == BACKSTOP
+
+
+def notional_max(tiers: Sequence[MarginTier], leverage: int) -> int:
+    """Return the largest notional whose tier allows a leverage; ``tiers`` ascend."""
+    for tier in tiers:
+        if tier.max_leverage < leverage:
+            return tier.lower_bound - 1
+    return NOTIONAL_UNBOUNDED
 
 
 def proportion_towards_zero(amount: int, part: int, whole: int) -> int:
@@ -85,18 +186,28 @@ class Account:
     """One account. Money in micro-USD.
 
     ``orders`` are the open orders by id, oldest first, and ``cloids`` those of them that have a
-    client id. ``agents`` are the addresses that may sign for it, by name.
+    client id. ``agents`` are the addresses that may sign for it, by name. ``balances`` are its spot
+    balances, ``sub_accounts`` the names of the accounts that it commands, and ``fees`` what its
+    trades cost, which it shares with them. ``requests`` were counted so far, ``reserved`` bought,
+    and ``beyond_ms`` is when the last one came that was beyond the allowance.
     """
 
     __slots__ = (
         "address",
         "agents",
+        "balances",
+        "beyond_ms",
         "cash",
         "cloids",
         "epoch",
+        "fees",
+        "master",
         "orders",
         "positions",
+        "requests",
         "required",
+        "reserved",
+        "sub_accounts",
         "value",
         "volume",
     )
@@ -105,6 +216,13 @@ class Account:
         self.address = address
         self.cash = 0
         self.volume = 0
+        self.fees = FeeBook()
+        self.balances: dict[TokenId, Balance] = {}
+        self.sub_accounts: dict[Address, str] = {}
+        self.master: Address | None = None
+        self.requests = 0
+        self.reserved = 0
+        self.beyond_ms = 0
         self.positions: dict[AssetId, Position] = {}
         self.orders: dict[OrderId, Order] = {}
         self.cloids: dict[Cloid, Order] = {}
@@ -127,8 +245,20 @@ class Account:
         asset = market.instrument.asset
         position = self.positions.get(asset)
         if position is None:
-            position = self.positions[asset] = Position(market.default_leverage)
+            position = self.positions[asset] = flat_position(market.instrument, self.address)
         return position
+
+    def balance(self, token: TokenId) -> Balance:
+        """Return the account's balance of a token, an empty one if it has none yet."""
+        balance = self.balances.get(token)
+        if balance is None:
+            balance = self.balances[token] = Balance(token)
+        return balance
+
+    def available(self, token: TokenId) -> int:
+        """Return how much of a token the account may spend, in 1e-8 tokens."""
+        balance = self.balances.get(token)
+        return 0 if balance is None else balance.available
 
     def index(self, order: Order, position: Position) -> None:
         """Enter an order that came to rest; the kept totals are not touched."""

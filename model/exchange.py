@@ -50,7 +50,7 @@ from model.events import (
     OracleMoved,
     UsdSent,
 )
-from model.fees import PPM
+from model.fees import are_terms_valid, day_of
 from model.ids import Address, AssetId
 from model.instruments import Instrument
 from model.margin import adjust, demand, refresh, withdrawable
@@ -110,6 +110,7 @@ class Exchange:
         self.height = height
         self.time_ms = time_ms
         self.engine.time_ms = time_ms
+        self.engine.day = day_of(time_ms)
 
     def apply(self, command: Command) -> list[Event]:  # noqa: C901, PLR0912 - one place branches
         """Execute one command and return what it caused, in order.
@@ -285,14 +286,12 @@ class Exchange:
     # ---- what operators do -------------------------------------------------------------------
 
     def _open(self, command: OpenExchange) -> list[Event] | Refusal:
-        taker, maker = command.taker_fee_ppm, command.maker_fee_ppm
         if self.is_open:
             return Refusal.EXCHANGE_ALREADY_OPEN
-        if not (abs(taker) < PPM and abs(maker) < PPM and taker + maker >= 0):
+        if not are_terms_valid(command):
             return Refusal.FEES_INVALID
         self.is_open = True
-        self.engine.taker_fee_ppm = taker
-        self.engine.maker_fee_ppm = maker
+        self.engine.schedule.terms = command
         return [ExchangeOpened(command)]
 
     def _list_market(self, instrument: Instrument) -> list[Event] | Refusal:
@@ -346,6 +345,11 @@ class Exchange:
         return events
 
     # ---- looking -----------------------------------------------------------------------------
+
+    @property
+    def terms(self) -> OpenExchange:
+        """What the exchange was opened with; without any fee until then."""
+        return self.engine.schedule.terms
 
     @property
     def instruments(self) -> list[Instrument]:

@@ -7,6 +7,12 @@ from typing import Final, NewType
 Address = NewType("Address", str)
 """An account or signer: ``0x`` and 40 lower-case hex digits."""
 
+BACKSTOP: Final = Address("0x" + "b".rjust(40, "0"))
+"""The account that takes over positions which the book could not close.
+
+An ordinary account that nobody has the key of.
+"""
+
 Cloid = NewType("Cloid", str)
 """An order id chosen by the client: ``0x`` and 32 lower-case hex digits."""
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Final
 
 from model.accounts import Account, Position
-from model.commands import CancelSpec, OrderSpec, Tif
+from model.commands import CancelSpec, OpenExchange, OrderSpec, Tif
 from model.events import (
     CancelReason,
     CancelRefused,
@@ -28,7 +28,13 @@ from model.events import (
     OrderRefused,
     Traded,
 )
-from model.fees import OPEN_ORDERS_MAX, fee_towards_exchange, open_orders_max
+from model.fees import (
+    OPEN_ORDERS_MAX,
+    FeeBook,
+    FeeSchedule,
+    fee_towards_exchange,
+    open_orders_max,
+)
 from model.ids import Address, OrderId, TradeId
 from model.margin import adjust, can_carry, refresh
 from model.markets import Market
@@ -43,19 +49,19 @@ class MatchingEngine:
     """All markets and accounts, and the counters that number orders and trades.
 
     ``epoch`` advances whenever a mark price moves. ``time_ms`` is the time of the block being
-    executed. Fee rates are in parts per million; ``fees`` is what was collected so far, in
-    micro-USD.
+    executed and ``day`` the day that it falls on. ``fees`` is what was collected so far, in
+    micro-USD; ``schedule`` says what is charged.
     """
 
     __slots__ = (
         "accounts",
+        "day",
         "epoch",
         "fees",
-        "maker_fee_ppm",
         "markets",
         "next_oid",
         "next_trade_id",
-        "taker_fee_ppm",
+        "schedule",
         "time_ms",
     )
 
@@ -64,11 +70,18 @@ class MatchingEngine:
         self.accounts: dict[Address, Account] = {}
         self.epoch = 0
         self.time_ms = 0
+        self.day = 0
         self.next_oid = OrderId(1)
         self.next_trade_id = TradeId(1)
-        self.taker_fee_ppm = 0
-        self.maker_fee_ppm = 0
+        self.schedule = FeeSchedule(OpenExchange(0, 0))
         self.fees = 0
+
+    def fee_book(self, account: Account) -> FeeBook:
+        """Return an account's fee book with the rates of today."""
+        book = account.fees
+        if book.day != self.day:
+            self.schedule.assess(book, self.day)
+        return book
 
     # ---- placing -----------------------------------------------------------------------------
 
@@ -136,7 +149,7 @@ class MatchingEngine:
             if wanted > margin:
                 value = account.value
                 if crosses:
-                    value -= self._cost_of_crossing(market, is_buy, lots)
+                    value -= self._cost_of_crossing(account, market, is_buy, lots)
                 if value < account.required + wanted - margin:
                     events.append(OrderRefused(account.address, spec, Refusal.MARGIN_TOO_LOW))
                     return
@@ -182,11 +195,12 @@ class MatchingEngine:
                 reason = Refusal.MARKET_FOUND_NOTHING
         events.append(OrderRefused(account.address, spec, reason, detail))
 
-    def _cost_of_crossing(self, market: Market, is_buy: bool, lots: int) -> int:
+    def _cost_of_crossing(self, account: Account, market: Market, is_buy: bool, lots: int) -> int:
         """Return what a taker loses at once, against the mark, if all fills at the best price."""
         best = (market.asks if is_buy else market.bids).best_price()
         worse = best - market.mark if is_buy else market.mark - best
-        return max(0, worse * lots) + fee_towards_exchange(best * lots, self.taker_fee_ppm)
+        rate = self.fee_book(account).taker_ppm
+        return max(0, worse * lots) + fee_towards_exchange(best * lots, rate)
 
     # ---- matching ----------------------------------------------------------------------------
 
@@ -203,6 +217,8 @@ class MatchingEngine:
         limit_key = -taker.price if taker.is_buy else taker.price
         keys = opposite.keys
         sign = 1 if taker.is_buy else -1
+        fees = self.fee_book(account)
+        traded = self.schedule.traded
         while taker.remaining and keys and keys[-1] >= limit_key:
             maker = opposite.first()
             if maker.account == taker.account:
@@ -211,7 +227,7 @@ class MatchingEngine:
             price = maker.price
             lots = min(taker.remaining, maker.remaining)
             notional = price * lots
-            taker_fee = fee_towards_exchange(notional, self.taker_fee_ppm)
+            taker_fee = fee_towards_exchange(notional, fees.taker_ppm)
             if not can_carry(
                 account,
                 position,
@@ -227,7 +243,10 @@ class MatchingEngine:
             if maker_account.epoch != self.epoch:
                 refresh(maker_account, self.markets, self.epoch)
             maker_position = maker_account.positions[maker.asset]
-            maker_fee = fee_towards_exchange(notional, self.maker_fee_ppm)
+            maker_fees = maker_account.fees
+            if maker_fees.day != self.day:
+                self.schedule.assess(maker_fees, self.day)
+            maker_fee = fee_towards_exchange(notional, maker_fees.maker_ppm)
             if not can_carry(
                 maker_account,
                 maker_position,
@@ -259,6 +278,10 @@ class MatchingEngine:
                 price=price,
                 fee=maker_fee,
             )
+            traded.volume += notional
+            fees.volume += notional
+            maker_fees.volume += notional
+            maker_fees.maker += notional
             market.last = price
             trade_id = self.next_trade_id
             self.next_trade_id += 1  # type: ignore[assignment]  # NewType would cost a call

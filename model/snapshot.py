@@ -18,7 +18,9 @@ from msgspec import Struct
 
 from model.accounts import Account, Position
 from model.agents import Agent
+from model.commands import OpenExchange
 from model.errors import UnreadableSnapshotError
+from model.fees import DayVolume, FeeBook, VolumeBook, day_of
 from model.ids import Address, OrderId, TradeId
 from model.instruments import Instrument
 from model.markets import Market
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from model.exchange import Exchange
     from model.matching import MatchingEngine
 
-SNAPSHOT_FORMAT: Final = 1
+SNAPSHOT_FORMAT: Final = 2
 
 ITEMS_PER_PIECE: Final = 500
 """Orders or accounts that are encoded at once: well under a millisecond."""
@@ -53,6 +55,8 @@ class _AccountRecord(Struct, frozen=True, array_like=True):
     cash: int
     volume: int
     positions: tuple[PositionState, ...]
+    days: list[DayVolume]
+    requests: tuple[int, int, int]
 
 
 class _State(Struct, frozen=True, array_like=True):
@@ -62,8 +66,8 @@ class _State(Struct, frozen=True, array_like=True):
     height: int
     time_ms: int
     is_open: bool
-    taker_fee_ppm: int
-    maker_fee_ppm: int
+    terms: OpenExchange
+    traded: list[DayVolume]
     fees: int
     credited_usd: int
     faucet_credits: int
@@ -96,8 +100,8 @@ def _pieces(exchange: Exchange) -> Iterator[bytes]:
         exchange.height,
         exchange.time_ms,
         exchange.is_open,
-        engine.taker_fee_ppm,
-        engine.maker_fee_ppm,
+        exchange.terms,
+        engine.schedule.traded.days(engine.day),
         engine.fees,
         exchange.credited_usd,
         exchange.faucet_credits,
@@ -109,13 +113,21 @@ def _pieces(exchange: Exchange) -> Iterator[bytes]:
     yield _array_head(len(engine.markets))
     for market in engine.markets:
         yield from _market_pieces(market)
-    records = (
-        _AccountRecord(address, account.cash, account.volume, exchange.position_states(account))
-        for address, account in sorted(engine.accounts.items())
-    )
+    records = (_account_record(exchange, account) for _, account in sorted(engine.accounts.items()))
     yield from _array_pieces(len(engine.accounts), records)
     yield from _array_pieces(len(agents), sorted(agents.items()))
     yield from _array_pieces(len(exchange.nonces), sorted(exchange.nonces.items()))
+
+
+def _account_record(exchange: Exchange, account: Account) -> _AccountRecord:
+    return _AccountRecord(
+        account.address,
+        account.cash,
+        account.volume,
+        exchange.position_states(account),
+        account.fees.days(exchange.engine.day),
+        (account.requests, account.reserved, account.beyond_ms),
+    )
 
 
 def _market_pieces(market: Market) -> Iterator[bytes]:
@@ -164,8 +176,9 @@ def restore(exchange: Exchange, data: bytes) -> None:
     exchange.nonces = dict(state.nonces)
     engine = exchange.engine
     engine.time_ms = state.time_ms
-    engine.taker_fee_ppm = state.taker_fee_ppm
-    engine.maker_fee_ppm = state.maker_fee_ppm
+    engine.day = day_of(state.time_ms)
+    engine.schedule.terms = state.terms
+    engine.schedule.traded = VolumeBook(state.traded)
     engine.fees = state.fees
     engine.next_oid = state.next_oid
     engine.next_trade_id = state.next_trade_id
@@ -177,7 +190,7 @@ def restore(exchange: Exchange, data: bytes) -> None:
         for address, agent in state.agents:
             exchange.agent_book.agents[address] = agent
             engine.accounts[agent.master].agents[agent.name] = address
-    except (LookupError, ValueError, ArithmeticError) as error:
+    except (LookupError, ValueError, ArithmeticError, RuntimeError) as error:
         raise UnreadableSnapshotError(f"the state contradicts itself: {error!r}") from error
 
 
@@ -193,6 +206,8 @@ def _account(record: _AccountRecord) -> Account:
     account = Account(record.address)
     account.cash = record.cash
     account.volume = record.volume
+    account.fees = FeeBook(record.days)
+    account.requests, account.reserved, account.beyond_ms = record.requests
     for state in record.positions:
         position = account.positions[state.asset] = Position(state.leverage)
         position.size = state.size
