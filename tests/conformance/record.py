@@ -104,6 +104,10 @@ class Recorder:
             refused = status == UNPROCESSABLE or NOT_OFFERED in answer
             self.note_wire(client, wire, refused=refused)
 
+    def note_refusal(self) -> None:
+        """Note that what was called so far was refused, for clients that raise nothing."""
+        self._notes.raised |= self._notes.calls.keys()
+
     def sent(self) -> set[Wire]:
         """Return what was sent so far in this test."""
         return set(self._notes.wires)

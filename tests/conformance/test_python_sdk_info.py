@@ -108,11 +108,6 @@ def test_portfolio_has_its_eight_periods(info: Any) -> None:
     ]
 
 
-def test_funding_is_answered_with_nothing(info: Any) -> None:
-    """There is no funding yet; its history is an empty list."""
-    assert info.funding_history("BTC", 0) == []
-
-
 def test_candles_and_trades(info: Any, open_wallet: Open, exchange: Program, coin: str) -> None:
     """A trade is in the candle of its minute and in the recent trades."""
     maker, taker = open_wallet(), open_wallet()
