@@ -34,6 +34,7 @@ examples:
   zaraba serve --faucet 10000 --data lab   a quiet exchange that credits newcomers
   zaraba fund 0xYourAddress 50000 --data lab
   zaraba oracle BTC 39000 --data lab       rehearse a crash
+  zaraba markets add more.toml --data lab  open further markets
   zaraba verify lab                        replay the journal and compare every block
 """
 
@@ -63,7 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_watch(commands)
     _add_tree(commands)
     _add_operator(commands)
+    _add_markets(commands)
     _add_verify(commands)
+    _add_inspect(commands)
+    _add_generate(commands)
     _add_bench(commands)
     return parser
 
@@ -250,6 +254,48 @@ def _add_operator(commands: Commands) -> None:
     )
 
 
+def _add_markets(commands: Commands) -> None:
+    markets = commands.add_parser(
+        "markets",
+        help="list the markets, or add some",
+        description="List the markets of a running exchange with their prices,"
+        " or those that a new one would open.",
+    )
+    _add_data(markets)
+    markets.add_argument(
+        "--config", type=Path, metavar="FILE", help="check this settings file and list its markets"
+    )
+    markets.add_argument("--json", action="store_true", help="print JSON")
+    markets.set_defaults(command=_markets)
+    add = markets.add_subparsers(title="to change them", metavar="COMMAND").add_parser(
+        "add",
+        help="open the markets of a file on the running exchange",
+        description="Open markets on a running exchange. FILE holds [[markets]] and [[pairs]]"
+        " tables as in a settings file; they get the next free asset ids.",
+    )
+    add.add_argument("file", type=Path, metavar="FILE")
+    add.add_argument(
+        "--data",
+        type=Path,
+        default=argparse.SUPPRESS,
+        metavar="DIR",
+        help=f"data directory ({DEFAULT_DATA})",
+    )
+    add.set_defaults(command=_add_listed)
+
+
+def _markets(options: argparse.Namespace) -> int:
+    from api.markets import run_markets
+
+    return run_markets(options.data, config=options.config, is_json=options.json)
+
+
+def _add_listed(options: argparse.Namespace) -> int:
+    from api.markets import run_add_markets
+
+    return run_add_markets(options.data, options.file)
+
+
 def _ask(data: Path, request: dict[str, str], said: str) -> int:
     from api.admin import AdminError, ask_admin
 
@@ -276,6 +322,101 @@ def _verify(options: argparse.Namespace) -> int:
     from api.verify import run_verify
 
     return run_verify(options.data)
+
+
+def _add_inspect(commands: Commands) -> None:
+    inspect = commands.add_parser(
+        "inspect",
+        help="look at a real node's files",
+        description="Rebuild the book of one coin from a real node's files, offline.",
+    )
+    inspect.add_argument(
+        "source", metavar="node:PATH", help="the node's data root, which holds its streams' folders"
+    )
+    inspect.add_argument(
+        "--snapshot", type=Path, required=True, metavar="FILE", help="L4 snapshot to begin with"
+    )
+    inspect.add_argument("--coin", required=True, metavar="COIN")
+    inspect.add_argument(
+        "--form", choices=("block", "streaming"), help="how the files are written (found out)"
+    )
+    what = inspect.add_mutually_exclusive_group(required=True)
+    for name, text in (
+        ("bbo", "print best bid and ask after each block that changed the book"),
+        ("book", "print the whole book at the end"),
+        ("check", "print every gap, mismatch and oddity"),
+    ):
+        what.add_argument(f"--{name}", dest="view", action="store_const", const=name, help=text)
+    inspect.set_defaults(command=_inspect)
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from api.inspect import InspectOptions, View, node_root, run_inspect
+    from model.node.lines import Form
+
+    root = node_root(options.source)
+    if root is None:
+        raise SettingsError(f"not a source to inspect: {options.source!r} (expected node:PATH)")
+    return run_inspect(
+        InspectOptions(
+            root=root,
+            snapshot=options.snapshot,
+            coin=options.coin,
+            view=View(options.view),
+            form=None if options.form is None else Form(options.form),
+        )
+    )
+
+
+def _add_generate(commands: Commands) -> None:
+    generate = commands.add_parser(
+        "generate",
+        help="make a synthetic node's files",
+        description="Make files such as a real node writes, from a seed, with the truth beside them"
+        " and, if asked for, with everything that goes wrong.",
+    )
+    generate.add_argument("root", type=Path, metavar="DIR", help="where to; new or empty")
+    for name, default, text in (
+        ("seed", 1, "of everything"),
+        ("blocks", 1_000, "to write"),
+        ("coins", 10, "markets"),
+        ("orders", 1_000, "that rest at the beginning"),
+        ("changes", 200, "of books in a block, on average"),
+        ("rejections", 300, "orders refused in a block, on average"),
+        ("every", 50, "blocks between two oddities"),
+    ):
+        generate.add_argument(
+            f"--{name}", type=int, default=default, metavar="N", help=f"{text} (%(default)s)"
+        )
+    generate.add_argument("--form", choices=("block", "streaming"), default="block")
+    generate.add_argument(
+        "--odd", action="append", default=[], metavar="CASE", help="add an oddity; all for each"
+    )
+    generate.set_defaults(command=_generate)
+
+
+def _generate(options: argparse.Namespace) -> int:
+    from actors.node.oddities import Mishap
+    from actors.node.synthetic import Profile
+    from api.generate import GenerateOptions, run_generate
+    from model.node.lines import Form
+
+    names = list(Mishap) if "all" in options.odd else options.odd
+    try:
+        odd = tuple(map(Mishap, names))
+    except ValueError as error:
+        raise SettingsError(f"--odd: {error}; known are: {', '.join(Mishap)}") from error
+    return run_generate(
+        GenerateOptions(
+            root=options.root,
+            seed=options.seed,
+            blocks=options.blocks,
+            form=Form(options.form),
+            profile=Profile(options.coins, options.orders, options.changes, options.rejections),
+            odd=odd,
+            every=max(options.every, 1),
+        )
+    )
 
 
 def _add_bench(commands: Commands) -> None:

@@ -213,7 +213,7 @@ class SyntheticChain:
     def _change(self, block: NodeBlock) -> None:
         book, dice = self._pick(), self.random.random()
         oid = book.any_oid(self.random)
-        if oid is None or dice < 0.49:
+        if oid is None or dice < 0.525:
             self._place(block, book)
         elif dice < 0.99:
             self._cancel(block, book, oid)

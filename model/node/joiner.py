@@ -9,12 +9,12 @@ is attached to the next block, and keeps its own height and time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from msgspec import Struct, field
 
-from model.node.lines import Diff, Fill, Form, Line, Misc, Problem, Status, Stream
+from model.node.lines import INTEGER_MAX, Diff, Fill, Form, Line, Misc, Problem, Status, Stream
 from model.node.sequence import Loss
 
 GRACE_MS: Final = 100
@@ -120,6 +120,15 @@ class Joiner:
         """Return how long to wait for ``closed`` to have more by time alone; None if it cannot."""
         since = self._waiting_since_ms
         return None if since is None else max(since + GRACE_MS - now_ms, 0)
+
+    def end(self, stream: Stream) -> None:
+        """Wait for a stream no longer: its files are at their end, and nobody adds to them."""
+        if stream is not Stream.DIFFS:
+            self._complete[stream] = INTEGER_MAX
+
+    def furthest_behind(self, streams: Iterable[Stream]) -> Stream:
+        """Return which of some streams should be read next."""
+        return min(streams, key=lambda stream: self._complete[stream])
 
     def flush(self) -> Iterator[NodeBlock]:
         """Yield all that is left, at the end of files that nobody adds to."""
