@@ -22,11 +22,10 @@ class Child:
 
     Attributes:
         run: its incarnation, or None.
-        self_ended: it ended by itself, for good.
         retry_at: when to start it again; inf if that is not pending.
     """
 
-    __slots__ = ("cell", "retry_at", "run", "self_ended", "spec", "streak", "window")
+    __slots__ = ("cell", "retry_at", "run", "spec", "streak", "window")
 
     def __init__(self, spec: ChildSpec, cell: Cell, window: RestartWindow) -> None:
         self.spec = spec
@@ -34,7 +33,6 @@ class Child:
         self.window = window
         self.streak = FailureStreak(spec.backoff)
         self.run: Run | None = None
-        self.self_ended = False
         self.retry_at = inf
 
 

@@ -253,7 +253,7 @@ class SupervisorRun(Run):
         assert not self.stopping, "a stopping supervisor starts nothing"
         assert child.run is None, f"{child.cell.path} runs already"
         child.retry_at = inf
-        child.self_ended = self._called_off = False
+        self._called_off = False
         exit = await self._try_start(child)
         if exit is None:
             self._report(Event.STARTED, child, generation=child.cell.generation)
@@ -294,18 +294,16 @@ class SupervisorRun(Run):
         uptime = max(self.cell.services.clock() - child.cell.started_at, 0.0)
         report_end(self.cell, child.cell, child.spec, exit, uptime)
         if not should_restart(child.spec.restart, exit.kind):
-            child.self_ended = True
             self._retire(child)
-            self._check_auto_shutdown(child)
             return
         await self._restart(child, exit, uptime)
 
     def _retire(self, child: Child) -> None:
-        """A child ended for good."""
-        child.retry_at = inf
-        close_subtree(child.cell)
+        """A child ended for good, by itself."""
+        self.close(child)
         if child.spec.restart is Restart.TEMPORARY:
             self.drop(child)
+        self._check_auto_shutdown(child)
 
     def close(self, child: Child) -> None:
         """Nothing will run in this child's cells until somebody asks for it."""
@@ -329,10 +327,10 @@ class SupervisorRun(Run):
     def _check_auto_shutdown(self, child: Child) -> None:
         if not child.spec.significant:
             return
-        mode = self.spec.auto_shutdown
-        others = [c for c in self.children.values() if c.spec.significant and c is not child]
-        if mode is AutoShutdown.ALL_SIGNIFICANT and not all(c.self_ended for c in others):
-            return
+        if self.spec.auto_shutdown is AutoShutdown.ALL_SIGNIFICANT:
+            significant = [c for c in self.children.values() if c.spec.significant]
+            if not all(c.cell.closed for c in significant):  # one runs, or is to run again
+                return
         self._report(Event.AUTO_SHUTDOWN, child)
         raise _End(Exit(ExitKind.SHUTDOWN, reason=f"{child.cell.path} ended"))
 
@@ -364,6 +362,7 @@ class SupervisorRun(Run):
             child.retry_at = inf
             close_subtree(child.cell, State.FAILED)
             self._report(Event.CHILD_FAILED, child, kind=exit.kind, cause=exit.cause)
+            self._check_auto_shutdown(child)
             return
         reason = f"{child.cell.path} reached the restart limit of {self.path or 'root'}"
         self._report(Event.GAVE_UP, child, kind=exit.kind, cause=exit.cause, reason=reason)
@@ -405,13 +404,15 @@ class SupervisorRun(Run):
 
     async def renew(self, child: Child, reason: str) -> None:
         """Stop a child and those of its group, last first, and start them; nobody is blamed."""
-        for id in plan_restart(self.spec.strategy, list(self.children), child.spec.id).stop:
-            await self._stop_for_restart(self.children[id])
+        plan = plan_restart(self.spec.strategy, list(self.children), child.spec.id)
+        for id in reversed(plan.start):
+            if id == child.spec.id:
+                await self.stop_child(child, reason)
+            else:
+                await self._stop_for_restart(self.children[id])
             if self.stopping:
                 return
-        await self.stop_child(child, reason)
-        if not self.stopping:
-            await self.start_group(child)
+        await self.start_group(child)
 
     # Stopping
 

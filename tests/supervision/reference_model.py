@@ -10,14 +10,18 @@ from math import inf
 
 import attrs
 
-from supervision import Budget, ExitKind, Restart, Strategy
+from supervision import AutoShutdown, Budget, ExitKind, Restart, Strategy
 
 Entry = tuple[object, ...]
 
 
 @attrs.define
 class Setup:
-    """A supervisor and its children, by id in the order of their start."""
+    """A supervisor and its children, by id in the order of their start.
+
+    ``significant`` names children whose own end counts for ``auto_shutdown``, also if they are
+    added later.
+    """
 
     strategy: Strategy
     children: dict[str, Restart]
@@ -27,6 +31,12 @@ class Setup:
     backoff_min: float = 0.0
     backoff_max: float = 0.0
     quiet_seconds: float = 0.0
+    auto_shutdown: AutoShutdown = AutoShutdown.NEVER
+    significant: frozenset[str] = frozenset()
+
+    def counts(self, id: str, restart: Restart) -> bool:
+        """Return whether a child with this id and restart type is significant."""
+        return id in self.significant and restart is not Restart.PERMANENT
 
 
 @attrs.define
@@ -69,8 +79,10 @@ class Model:
             child.restart is Restart.TRANSIENT and kind is ExitKind.ABNORMAL
         ):
             self._attempt(id, self.now - child.started_at)
-        elif child.restart is Restart.TEMPORARY:
-            del self.children[id]
+        else:
+            if child.restart is Restart.TEMPORARY:
+                del self.children[id]
+            self._ended_for_good(id, child)
         self._run_due()
 
     def start_child(self, id: str, restart: Restart) -> str:
@@ -101,9 +113,7 @@ class Model:
             return "NotFound"
         if child.state == "running":
             return "StillRunning"
-        child.failures = 0
-        if self.setup.budget is Budget.PER_CHILD:
-            child.attempts.clear()
+        self._forgive(child)
         waited = child.state == "waiting"
         child.retry_at = inf
         if not self._start(id):
@@ -124,6 +134,20 @@ class Model:
             return "StillRunning"
         self._call_off(id)
         del self.children[id]
+        return "ok"
+
+    def renew_child(self, id: str) -> str:
+        """Stop a child with its group, last first, and start them; nobody is blamed."""
+        child = self.children.get(id)
+        if child is None:
+            return "NotFound"
+        self._forgive(child)
+        for other in reversed(self.group(id)):
+            self._stop(other)
+            if other != id and self.children[other].restart is Restart.TEMPORARY:
+                del self.children[other]
+        self._start_group(id)
+        self._run_due()
         return "ok"
 
     def move(self, seconds: float) -> None:
@@ -152,6 +176,27 @@ class Model:
                 return order[order.index(id) :]
             case Strategy.ONE_FOR_ALL:
                 return order
+
+    def _forgive(self, child: ModelChild) -> None:
+        child.failures = 0
+        if self.setup.budget is Budget.PER_CHILD:
+            child.attempts.clear()
+
+    def _ended_for_good(self, id: str, child: ModelChild) -> None:
+        """The first significant child that ended by itself, or the last active one, ends all."""
+        setup = self.setup
+        if not setup.counts(id, child.restart):
+            return
+        active = [
+            other
+            for other, sibling in self.children.items()
+            if setup.counts(other, sibling.restart)
+            and sibling.state in ("running", "waiting", "held")
+        ]
+        if setup.auto_shutdown is AutoShutdown.ALL_SIGNIFICANT and active:
+            return
+        self.log.append(("auto shutdown", id))
+        self.stop()
 
     def _start(self, id: str) -> bool:
         child = self.children[id]
@@ -183,6 +228,8 @@ class Model:
             child.state = "failed"
             if shared:
                 self.stop()
+            else:
+                self._ended_for_good(id, child)
             return
         if uptime >= setup.quiet_seconds > 0:
             child.failures = 0
@@ -223,6 +270,14 @@ class Model:
 
     def _start_group(self, id: str) -> None:
         for member in self.group(id):
-            if self.children[member].state != "running" and not self._start(member):
-                self._attempt(member, 0.0)
-                return
+            child = self.children[member]
+            if child.state == "running" or self._start(member):
+                continue
+            if child.restart is Restart.TEMPORARY:
+                del self.children[member]
+                self._ended_for_good(member, child)
+                if self.ended:
+                    return
+                continue
+            self._attempt(member, 0.0)
+            return

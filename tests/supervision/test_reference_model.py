@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import attrs
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from supervision import (
     Actor,
+    AutoShutdown,
     Backoff,
     Budget,
     ChildSpec,
@@ -42,6 +44,7 @@ EVENTS: dict[Event, Callable[[Report], Entry]] = {
     Event.CHILD_FAILED: lambda r: (),
     Event.GAVE_UP: lambda r: (),
     Event.STOPPED: lambda r: (r.kind,),
+    Event.AUTO_SHUTDOWN: lambda r: (),
 }
 STATES = {
     "running": {State.RUNNING},
@@ -141,6 +144,7 @@ class Pair:
                 lambda: control.terminate_child(id),
             ),
             "restart": (lambda: self.model.restart_child(id), lambda: control.restart_child(id)),
+            "renew": (lambda: self.model.renew_child(id), lambda: control.renew_child(id)),
             "delete": (lambda: self.model.delete_child(id), lambda: control.delete_child(id)),
         }
         expect, call = calls[command.verb]
@@ -178,7 +182,13 @@ def child_spec(setup: Setup, failing: dict[str, int], id: str, restart: Restart)
     backoff = Backoff(
         setup.backoff_min, setup.backoff_max, jitter=0.0, reset_seconds=setup.quiet_seconds
     )
-    return ChildSpec(id, lambda: Obedient(failing), restart=restart, backoff=backoff)
+    return ChildSpec(
+        id,
+        lambda: Obedient(failing),
+        restart=restart,
+        backoff=backoff,
+        significant=setup.counts(id, restart),
+    )
 
 
 async def run_both(setup: Setup, commands: list[Command]) -> None:
@@ -186,7 +196,12 @@ async def run_both(setup: Setup, commands: list[Command]) -> None:
     log, failing = Log(), dict[str, int]()
     children = [child_spec(setup, failing, id, kind) for id, kind in setup.children.items()]
     spec = SupervisorSpec(
-        children, setup.strategy, setup.intensity, setup.period_seconds, setup.budget
+        children,
+        setup.strategy,
+        setup.intensity,
+        setup.period_seconds,
+        setup.budget,
+        setup.auto_shutdown,
     )
     root = SupervisorSpec([ChildSpec("s", spec, restart=Restart.TEMPORARY)])
     async with open_system(root, hooks=log) as system:
@@ -206,6 +221,8 @@ def setups(draw: st.DrawFn) -> Setup:
     strategy = draw(st.sampled_from(Strategy))
     single = strategy is Strategy.ONE_FOR_ONE
     waits = draw(st.booleans())
+    auto_shutdown = draw(st.sampled_from(AutoShutdown))
+    watched = auto_shutdown is not AutoShutdown.NEVER
     return Setup(
         strategy=strategy,
         children={id: draw(st.sampled_from(Restart)) for id in "abc"},
@@ -214,6 +231,8 @@ def setups(draw: st.DrawFn) -> Setup:
         backoff_min=0.5 if waits else 0.0,
         backoff_max=2.0 if waits else 0.0,
         quiet_seconds=4.0 if waits else 0.0,
+        auto_shutdown=auto_shutdown,
+        significant=draw(st.frozensets(st.sampled_from(IDS))) if watched else frozenset(),
     )
 
 
@@ -224,7 +243,7 @@ steps = st.one_of(
     st.builds(Command, st.just("fail starts"), ids, st.integers(1, 3)),
     st.builds(Command, st.just("move"), st.just(""), st.sampled_from([0.25, 0.5, 1.0, 4.0, 5.25])),
     st.builds(Command, st.just("start"), ids, st.sampled_from(Restart)),
-    st.builds(Command, st.sampled_from(["terminate", "restart", "delete"]), ids),
+    st.builds(Command, st.sampled_from(["terminate", "restart", "delete", "renew"]), ids),
 )
 
 
@@ -273,13 +292,28 @@ FAILURES = [
     Command("end", "a", ExitKind.SHUTDOWN),
     Command("delete", "c"),
 ]
+RENEWALS = [
+    Command("renew", "d"),
+    Command("start", "d", Restart.TEMPORARY),
+    Command("renew", "a"),
+    Command("renew", "b"),
+    Command("end", "b", CRASH),
+    Command("end", "b", CRASH),
+    Command("renew", "c"),
+    Command("renew", "b"),
+    Command("fail starts", "c", 1),
+    Command("renew", "c"),
+    Command("start", "d", Restart.TEMPORARY),
+    Command("fail starts", "d", 1),
+    Command("renew", "d"),
+]
 
 
 @pytest.mark.parametrize("strategy", Strategy)
 def test_every_answer_and_every_state(strategy: Strategy) -> None:
     """A fixed course reaches each answer and each state, under each strategy."""
     REACHED.clear()
-    run_virtual(lambda: run_both(permanent(strategy, 50), CONTROL + FAILURES))
+    run_virtual(lambda: run_both(permanent(strategy, 50), CONTROL + FAILURES + RENEWALS))
     crash = [Command("end", "b", CRASH)]
     run_virtual(lambda: run_both(permanent(strategy, 0), crash))
     if strategy is Strategy.ONE_FOR_ONE:
@@ -290,9 +324,57 @@ def test_every_answer_and_every_state(strategy: Strategy) -> None:
         "restart": ["ok", "StillRunning", "NotFound", "InitFailed"],
         "delete": ["ok", "StillRunning", "NotFound"],
         "terminate": ["ok", "NotFound"],
+        "renew": ["ok", "NotFound"],
     }
     states = ["running", "waiting", "stopped"]
     states.append("failed" if strategy is Strategy.ONE_FOR_ONE else "held")
     expected = {f"{verb}: {answer}" for verb, said in answers.items() for answer in said}
     expected |= {f"{strategy.value}: {state}" for state in states} | {"escalated", "stopped"}
     assert expected - set(REACHED) == set()
+
+
+ENDS = {
+    AutoShutdown.NEVER: 0,
+    AutoShutdown.ANY_SIGNIFICANT: 1,
+    AutoShutdown.ALL_SIGNIFICANT: 3,
+}
+
+
+@pytest.mark.parametrize("mode", AutoShutdown)
+def test_supervisor_ends_with_its_significant_children(mode: AutoShutdown) -> None:
+    """By the first or the last one that ends by itself; those that somebody stopped are not waited
+    for, and do not count themselves.
+    """
+    children = dict.fromkeys("abc", Restart.TRANSIENT) | {"d": Restart.TEMPORARY}
+    significant = frozenset("abcd") if ENDS[mode] else frozenset[str]()
+    setup = Setup(Strategy.ONE_FOR_ONE, children, 0, auto_shutdown=mode, significant=significant)
+    commands = [
+        Command("terminate", "c"),
+        Command("end", "a", ExitKind.NORMAL),
+        Command("end", "d", CRASH),
+        Command("end", "b", ExitKind.SHUTDOWN),
+    ]
+    REACHED.clear()
+    for count in range(1, len(commands) + 1):
+        run_virtual(partial(run_both, setup, commands[:count]))
+
+    # The longer courses end at the same place as the one that reaches the end first.
+    assert REACHED["escalated"] == (4 - ENDS[mode] if ENDS[mode] else 0)
+
+
+def test_significant_child_that_spent_its_own_budget_has_ended() -> None:
+    """It stays down, so it is not waited for, and counts as one that ended by itself."""
+    children = dict.fromkeys("ab", Restart.TRANSIENT)
+    setup = Setup(
+        Strategy.ONE_FOR_ONE,
+        children,
+        0,
+        Budget.PER_CHILD,
+        auto_shutdown=AutoShutdown.ALL_SIGNIFICANT,
+        significant=frozenset("ab"),
+    )
+    REACHED.clear()
+    run_virtual(lambda: run_both(setup, [Command("end", "a", CRASH)]))
+    run_virtual(lambda: run_both(setup, [Command("end", id, CRASH) for id in "ab"]))
+
+    assert (REACHED["stopped"], REACHED["escalated"]) == (1, 1)
