@@ -19,6 +19,7 @@ from api.entry import OrderEntry
 from api.exchange.errors import MalformedBodyError
 from api.gateway import Gateway
 from api.info import Info
+from api.limits import LimitedError, NetworkLimits
 from api.outlets import open_outlet
 from api.server_objects import ServerSockets
 from api.stream import Stream
@@ -46,12 +47,12 @@ PREFLIGHT: Final = (
 ROUTES: Final = frozenset(("/info", "/exchange", "/health/live", "/health/ready", "/metrics", "/"))
 
 
-def create_app(gateway: Gateway, entry: OrderEntry, info: Info) -> QuartTrio:
+def create_app(gateway: Gateway, entry: OrderEntry, info: Info, limits: NetworkLimits) -> QuartTrio:
     """Make the application that serves a gateway."""
     app = QuartTrio("zaraba", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
     app.config["BODY_TIMEOUT"] = BODY_SECONDS_MAX
-    _add_api(app, gateway, entry, info)
+    _add_api(app, gateway, entry, info, limits)
     _add_operations(app, gateway)
     _add_edges(app, gateway)
     sockets = ServerSockets(app.asgi_app, gateway.connections)
@@ -59,25 +60,34 @@ def create_app(gateway: Gateway, entry: OrderEntry, info: Info) -> QuartTrio:
     return app
 
 
-def _add_api(app: QuartTrio, gateway: Gateway, entry: OrderEntry, info: Info) -> None:
+def _add_api(
+    app: QuartTrio, gateway: Gateway, entry: OrderEntry, info: Info, limits: NetworkLimits
+) -> None:
     @app.post("/info")
     async def answer_info() -> Response:
         _require_json()
-        return Response(await info.answer(await _body()), mimetype=JSON)
+        body, peer = await _body(), request.remote_addr or ""
+        limits.ask(peer, body)
+        answer = await info.answer(body)
+        limits.answered(peer, body, answer)
+        return Response(answer, mimetype=JSON)
 
     @app.post("/exchange")
     async def enter_action() -> Response:
         _require_json()
+        body = await _body()
+        limits.act(request.remote_addr or "", body)
         traceparent = request.headers.get("traceparent")
-        return Response(await entry.enter(await _body(), traceparent), mimetype=JSON)
+        return Response(await entry.enter(body, traceparent), mimetype=JSON)
 
     connections = gateway.connections
 
     @app.websocket("/ws")
     async def stream() -> None:
         socket = websocket._get_current_object()  # type: ignore[attr-defined]  # werkzeug's proxy
-        async with open_outlet(socket, connections, gateway.counts) as outlet:
-            await Stream(gateway, entry, info, outlet).run(socket.receive)
+        with limits.connection(websocket.remote_addr or "") as may_speak:
+            async with open_outlet(socket, connections, gateway.counts) as outlet:
+                await Stream(gateway, entry, info, outlet, may_speak).run(socket.receive)
 
 
 def _add_operations(app: QuartTrio, gateway: Gateway) -> None:
@@ -123,6 +133,11 @@ def _add_edges(app: QuartTrio, gateway: Gateway) -> None:
     @app.errorhandler(MalformedBodyError)
     async def malformed(error: MalformedBodyError) -> Response:  # noqa: ASYNC124
         return _text(error.text, error.status)
+
+    @app.errorhandler(LimitedError)
+    async def limited(_error: LimitedError) -> Response:  # noqa: ASYNC124
+        gateway.telemetry.input_refused("http", "429")
+        return Response("null", status=429, mimetype=JSON)
 
     @app.errorhandler(HTTPException)
     async def refused(error: HTTPException) -> Response:  # noqa: ASYNC124

@@ -70,7 +70,7 @@ class HostedGateway:
         try:
             async with open_program(self._settings(), serve=False) as program:
                 settle_heap()
-                self._app = create_app(program.gateway, program.entry, program.info)
+                self._app = create_app(program.gateway, program.entry, program.info, program.limits)
                 await send({"type": "lifespan.startup.complete"})
                 try:
                     await _wait_shutdown(receive)

@@ -47,6 +47,7 @@ from api.entry import OrderEntry
 from api.framing import Wires
 from api.gateway import Gateway
 from api.info import Info
+from api.limits import NetworkLimits
 from api.operator import operator_handlers
 from api.server import hypercorn_config, serve_http
 from api.server_guard import ON_BROKEN
@@ -126,6 +127,7 @@ class Program:
     gateway: Gateway
     entry: OrderEntry
     info: Info
+    limits: NetworkLimits
     system: System | None = None
     urls: list[str] = field(factory=list)
 
@@ -240,7 +242,8 @@ def _assemble(
         telemetry.faucet_opened(settings.faucet_credits_max)
     info = Info(gateway)
     entry = OrderEntry(gateway, Chain.TESTNET)
-    return Program(settings, config, registry, ground, gateway, entry, info)
+    limits = NetworkLimits(config.limits, trio.current_time)
+    return Program(settings, config, registry, ground, gateway, entry, info, limits)
 
 
 # -- the tree
@@ -420,7 +423,7 @@ def _server(program: Program) -> ChildSpec:
         config = hypercorn_config(program.bind)
         setattr(config, ON_BROKEN, lambda: gateway.telemetry.input_refused("http", "protocol"))
         await serve_http(
-            create_app(gateway, program.entry, program.info),
+            create_app(gateway, program.entry, program.info, program.limits),
             config,
             gateway.connections,
             on_listening=program.note_urls,

@@ -18,7 +18,7 @@ import trio
 from attrs import Factory, define, field
 
 from actors.frames import Frame
-from actors.outlet import Outlet
+from actors.outlet import Close, Outlet
 from actors.subscription import Ended, Subscription, close_connection
 from api.entry import OrderEntry
 from api.exchange.errors import MalformedBodyError
@@ -44,6 +44,8 @@ POSTS_IN_FLIGHT_MAX: Final = 100
 """Requests of one connection that wait for their answers; same source."""
 ECHO_CHARACTERS_MAX: Final = 4_096
 """How much of a message that was not understood is shown to its sender."""
+TOO_MANY_MESSAGES: Final = Close(1008, "too many messages")
+"""How a connection is ended whose peer says more than its limit."""
 
 _PONG: Final = Frame(b'{"channel":"pong"}')
 _numbers = count(1)
@@ -55,12 +57,16 @@ Receive = Callable[[], Awaitable[str | bytes]]
 
 @define(eq=False)
 class Stream:
-    """The protocol of one connection."""
+    """The protocol of one connection.
+
+    ``may_speak`` is asked at each message; one too many ends the connection.
+    """
 
     gateway: Gateway
     entry: OrderEntry
     info: Info
     outlet: Outlet
+    may_speak: Callable[[], bool] = lambda: True
     name: str = Factory(lambda: f"c{next(_numbers)}")
     _subscriptions: dict[Wanted, Subscription] = field(init=False, factory=dict)
     _users: dict[Address, int] = field(init=False, factory=dict)
@@ -72,7 +78,11 @@ class Stream:
             async with trio.open_nursery() as nursery:
                 while True:
                     message = await receive()
-                    self.handle(message, nursery)
+                    if self.may_speak():
+                        self.handle(message, nursery)
+                    else:
+                        self.gateway.telemetry.input_refused("ws", "flood")
+                        self.outlet.close(TOO_MANY_MESSAGES)
         finally:
             for wanted, subscription in list(self._subscriptions.items()):
                 subscription.end(Ended.DISCONNECTED)
