@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from actors.router import BlockPart
 from actors.source import Receipt
 from api.admin import AdminError, Handler
+from api.market_admin import MarketOperator
 from api.settings import read_usd
 from api.tree_admin import TreeOperator
 from model.commands import MoveOracle, OraclePrice
@@ -68,6 +69,7 @@ def operator_handlers(program: Program) -> dict[str, Handler]:
 
     handlers: dict[str, Handler] = {"fund": fund, "oracle": oracle, "status": status}
     handlers |= TreeOperator(program).handlers()
+    handlers |= MarketOperator(program).handlers()
     if os.environ.get(TEST_HOOKS):
         handlers["crash"] = _crash_handler(program)
     return handlers
