@@ -189,7 +189,9 @@ class Account:
     client id. ``agents`` are the addresses that may sign for it, by name. ``balances`` are its spot
     balances, ``sub_accounts`` the names of the accounts that it commands, and ``fees`` what its
     trades cost, which it shares with them. ``requests`` were counted so far, ``reserved`` bought,
-    and ``beyond_ms`` is when the last one came that was beyond the allowance.
+    and ``beyond_ms`` is when the last one came that was beyond the allowance. ``cancel_at_ms`` is
+    when all orders are to be cancelled; ``schedules_fired`` counts how often that came true on the
+    day ``schedules_day``.
     """
 
     __slots__ = (
@@ -197,6 +199,7 @@ class Account:
         "agents",
         "balances",
         "beyond_ms",
+        "cancel_at_ms",
         "cash",
         "cloids",
         "epoch",
@@ -207,6 +210,8 @@ class Account:
         "requests",
         "required",
         "reserved",
+        "schedules_day",
+        "schedules_fired",
         "sub_accounts",
         "value",
         "volume",
@@ -227,6 +232,9 @@ class Account:
         self.orders: dict[OrderId, Order] = {}
         self.cloids: dict[Cloid, Order] = {}
         self.agents: dict[str, Address] = {}
+        self.cancel_at_ms: int | None = None
+        self.schedules_day = 0
+        self.schedules_fired = 0
         self.epoch = -1
         self.value = 0
         self.required = 0

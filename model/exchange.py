@@ -15,7 +15,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Final
 
-from model import snapshot
+from model import clock, schedule, snapshot
 from model.accounts import Account
 from model.agents import AgentBook
 from model.commands import (
@@ -33,7 +33,9 @@ from model.commands import (
     Noop,
     OpenExchange,
     PlaceOrders,
+    ScheduleCancel,
     SignedCommand,
+    Tick,
     UpdateLeverage,
     UsdSend,
 )
@@ -48,6 +50,7 @@ from model.events import (
     ModifyRefused,
     NonceUsed,
     OracleMoved,
+    Ticked,
     UsdSent,
 )
 from model.fees import are_terms_valid, day_of
@@ -137,7 +140,7 @@ class Exchange:
         if command.expires_after is not None and self.time_ms > command.expires_after:
             return [CommandRefused(signer, Refusal.EXPIRED, (), True)]
 
-        outcome: list[Event] | Refusal
+        outcome: list[Event] | Refusal | tuple[Refusal, tuple[int, ...]]
         match command:
             case PlaceOrders():
                 outcome = self._place_orders(account, command)
@@ -153,11 +156,14 @@ class Exchange:
                 outcome = self._approve_agent(account, command)
             case UsdSend():
                 outcome = self._send_usd(account, command)
+            case ScheduleCancel():
+                outcome = schedule.set_cancel(self.engine, account, command.at_ms)
             case _:
                 outcome = Refusal.NOT_OFFERED_YET
         if isinstance(outcome, list):
             return outcome
-        return [CommandRefused(signer, outcome, (), True)]
+        reason, detail = outcome if isinstance(outcome, tuple) else (outcome, ())
+        return [CommandRefused(signer, reason, detail, True)]
 
     def _apply_admin(self, command: AdminCommand) -> list[Event]:
         match command:
@@ -169,6 +175,8 @@ class Exchange:
                 outcome = self._credit(command)
             case MoveOracle():
                 outcome = self._move_oracle(command)
+            case Tick():
+                outcome = self._tick()
             case _:
                 outcome = Refusal.NOT_OFFERED_YET
         return [CommandRefused(None, outcome)] if isinstance(outcome, Refusal) else outcome
@@ -342,7 +350,15 @@ class Exchange:
             market.move_oracle(price.price_e8)
             events.append(OracleMoved(price.asset, market.oracle, market.mark))
         self.engine.epoch += 1
+        clock.run_due(self.engine, events)
         return events
+
+    def _tick(self) -> list[Event] | Refusal:
+        if not self.is_open:
+            return Refusal.EXCHANGE_NOT_OPEN
+        events: list[Event] = []
+        clock.run_due(self.engine, events)
+        return events or [Ticked()]
 
     # ---- looking -----------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ def check(exchange: Exchange) -> None:
     _check_conservation(exchange)
     _check_agents(exchange)
     _check_nonces(exchange)
+    _check_schedules(exchange)
 
 
 def _require(holds: bool, broken: str) -> None:
@@ -198,3 +199,12 @@ def _check_nonces(exchange: Exchange) -> None:
             0 < len(kept) <= NONCES_KEPT and kept == sorted(set(kept)),
             f"{signer}: kept nonces are not at most {NONCES_KEPT} in ascending order",
         )
+
+
+def _check_schedules(exchange: Exchange) -> None:
+    accounts = exchange.engine.accounts.values()
+    scheduled = [(a.cancel_at_ms, a.address) for a in accounts if a.cancel_at_ms is not None]
+    _require(
+        sorted(scheduled) == exchange.engine.scheduled,
+        "the list of scheduled cancels differs from the accounts",
+    )

@@ -35,7 +35,7 @@ from model.fees import (
     fee_towards_exchange,
     open_orders_max,
 )
-from model.ids import Address, OrderId, TradeId
+from model.ids import Address, AssetId, OrderId, TradeId
 from model.margin import adjust, can_carry, refresh
 from model.markets import Market
 from model.orders import NOTIONAL_MIN, Order, form_refusal
@@ -50,7 +50,8 @@ class MatchingEngine:
 
     ``epoch`` advances whenever a mark price moves. ``time_ms`` is the time of the block being
     executed and ``day`` the day that it falls on. ``fees`` is what was collected so far, in
-    micro-USD; ``schedule`` says what is charged.
+    micro-USD; ``schedule`` says what is charged. ``scheduled`` are the accounts with a scheduled
+    cancel, earliest first.
     """
 
     __slots__ = (
@@ -62,6 +63,7 @@ class MatchingEngine:
         "next_oid",
         "next_trade_id",
         "schedule",
+        "scheduled",
         "time_ms",
     )
 
@@ -75,6 +77,7 @@ class MatchingEngine:
         self.next_trade_id = TradeId(1)
         self.schedule = FeeSchedule(OpenExchange(0, 0))
         self.fees = 0
+        self.scheduled: list[tuple[int, Address]] = []
 
     def fee_book(self, account: Account) -> FeeBook:
         """Return an account's fee book with the rates of today."""
@@ -353,6 +356,18 @@ class MatchingEngine:
             )
             return
         self._expel(account, order, CancelReason.CANCELED, events)
+
+    def cancel_all(
+        self,
+        account: Account,
+        reason: CancelReason,
+        events: list[Event],
+        asset: AssetId | None = None,
+    ) -> None:
+        """Cancel all open orders of an account, or those in one market, oldest first."""
+        for order in list(account.orders.values()):
+            if asset is None or order.asset == asset:
+                self._expel(account, order, reason, events)
 
     def cancel_for_modify(self, account: Account, order: Order, events: list[Event]) -> None:
         """Cancel an order in favour of a new one."""

@@ -59,6 +59,15 @@ class _AccountRecord(Struct, frozen=True, array_like=True):
     requests: tuple[int, int, int]
 
 
+class _ScheduleRecord(Struct, frozen=True, array_like=True):
+    """An account's scheduled cancel, and how often one came true on the last day that one did."""
+
+    address: Address
+    at_ms: int | None
+    day: int
+    fired: int
+
+
 class _State(Struct, frozen=True, array_like=True):
     """Everything."""
 
@@ -77,6 +86,7 @@ class _State(Struct, frozen=True, array_like=True):
     accounts: list[_AccountRecord]
     agents: list[tuple[Address, Agent]]
     nonces: list[tuple[Address, list[int]]]
+    schedules: list[_ScheduleRecord]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -117,6 +127,18 @@ def _pieces(exchange: Exchange) -> Iterator[bytes]:
     yield from _array_pieces(len(engine.accounts), records)
     yield from _array_pieces(len(agents), sorted(agents.items()))
     yield from _array_pieces(len(exchange.nonces), sorted(exchange.nonces.items()))
+    schedules = _schedule_records(engine)
+    yield from _array_pieces(len(schedules), schedules)
+
+
+def _schedule_records(engine: MatchingEngine) -> list[_ScheduleRecord]:
+    return [
+        _ScheduleRecord(
+            address, account.cancel_at_ms, account.schedules_day, account.schedules_fired
+        )
+        for address, account in sorted(engine.accounts.items())
+        if account.cancel_at_ms is not None or account.schedules_fired
+    ]
 
 
 def _account_record(exchange: Exchange, account: Account) -> _AccountRecord:
@@ -190,6 +212,7 @@ def restore(exchange: Exchange, data: bytes) -> None:
         for address, agent in state.agents:
             exchange.agent_book.agents[address] = agent
             engine.accounts[agent.master].agents[agent.name] = address
+        _restore_schedules(engine, state.schedules)
     except (LookupError, ValueError, ArithmeticError, RuntimeError) as error:
         raise UnreadableSnapshotError(f"the state contradicts itself: {error!r}") from error
 
@@ -224,6 +247,17 @@ def _restore_orders(engine: MatchingEngine, records: list[_MarketRecord]) -> Non
         position = account.position(market)
         (market.bids if order.is_buy else market.asks).add(order)
         account.index(order, position)
+
+
+def _restore_schedules(engine: MatchingEngine, records: list[_ScheduleRecord]) -> None:
+    for record in records:
+        account = engine.accounts[record.address]
+        account.cancel_at_ms = record.at_ms
+        account.schedules_day = record.day
+        account.schedules_fired = record.fired
+        if record.at_ms is not None:
+            engine.scheduled.append((record.at_ms, record.address))
+    engine.scheduled.sort()
 
 
 def _restore_open_interest(engine: MatchingEngine) -> None:

@@ -22,6 +22,8 @@ from model.commands import (
     Noop,
     OpenExchange,
     PlaceOrders,
+    ScheduleCancel,
+    Tick,
     Tif,
     TriggerSpec,
     UpdateLeverage,
@@ -283,6 +285,20 @@ def _(desk: Desk) -> Command:
 def _(desk: Desk) -> Command:
     desk.trade(ALICE, BOB, "100", "200")
     return UpdateLeverage(*desk.head(ALICE), BTC, True, 1)
+
+
+@refused_for(Refusal.SCHEDULE_TOO_SOON)
+def _(desk: Desk) -> Command:
+    return ScheduleCancel(*desk.head(ALICE), START_MS + 4_999)
+
+
+@refused_for(Refusal.SCHEDULES_AT_MAX)
+def _(desk: Desk) -> Command:
+    for count in range(1, 11):
+        desk.apply(ScheduleCancel(*desk.head(ALICE), START_MS + 5_000 * count))
+        desk.block(START_MS + 5_000 * count)
+        desk.apply(Tick())
+    return ScheduleCancel(*desk.head(ALICE), START_MS + 60_000)
 
 
 # ---- what operators ask for --------------------------------------------------------------------
