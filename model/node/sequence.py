@@ -1,7 +1,8 @@
 """The order of one stream's lines: what is news, what was written again, what is missing.
 
 By block, every height has exactly one line, so a height that is left out is a loss. Streaming, a
-block without events has no line, and a loss shows only in the books.
+block without events has no line: only a silence that is far too long for the stream betrays a loss
+here, all others show in the books.
 
 A node that restarts goes on from its last saved state and writes blocks again that it wrote before,
 with the same content: those are skipped, after a comparison by checksum. Only the block it was at
@@ -10,6 +11,7 @@ when it fell may have been written in part (streaming); what it lacked is taken 
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 from zlib import crc32
 
@@ -25,6 +27,15 @@ without a comparison.
 JUMP_MAX: Final = 1_000
 """Blocks, some minute, that one line alone may leap over: a height that is nonsense must not make
 all that follow look old. Two lines in a row are believed.
+"""
+
+DENSITY_BLOCKS: Final = 256
+"""Over how many blocks it is judged how often a stream has something to tell."""
+
+DENSITY_BLOCKS_MIN: Final = 64
+SILENCES: Final = ((15, 16, 8), (7, 8, 10), (3, 4, 15), (1, 2, 30), (1, 4, 73))
+"""How many blocks in a row a stream may leave out (last) that tells something in at least so many
+out of so many: one more is less likely than one in a thousand million.
 """
 
 
@@ -60,6 +71,7 @@ class Sequence:
         self._again: tuple[int, list[int]] | None = None
         self._torn: Problem | None = None
         self._far: int | None = None
+        self._told: deque[int] = deque(maxlen=DENSITY_BLOCKS)
 
     def take(self, line: Line) -> tuple[Line | None, list[Loss]]:
         """Take the next line; return it if it is news, and what it shows to be lost."""
@@ -146,9 +158,23 @@ class Sequence:
             return self._take_again(line, losses)
         if height > self.height:
             self._close()
+            self._judge_silence(height, losses)
             self.height = height
         self._note(line)
         return line
+
+    def _judge_silence(self, height: int, losses: list[Loss]) -> None:
+        assert self.height is not None
+        told, missing = self._told, height - self.height - 1
+        if missing and len(told) >= DENSITY_BLOCKS_MIN:
+            span = told[-1] - told[0] + 1
+            for part, whole, silence in SILENCES:
+                if len(told) * whole >= span * part:
+                    if missing > silence:
+                        what = "a silence that is too long"
+                        losses.append(self._loss(self.height + 1, height - 1, what))
+                    break
+        told.append(height)
 
     def _go_on_again(self, height: int, losses: list[Loss]) -> None:
         """While a node repeats itself: compare a block that it has now written again in full."""
