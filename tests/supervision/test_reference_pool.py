@@ -33,7 +33,7 @@ from tests.supervision.reference_model import Entry
 from tests.supervision.reference_pool import PoolModel, PoolSetup
 
 EXAMPLES = 300
-KEYS = "abc"
+KEYS = "ab"
 FACTS: dict[Event, Callable[[Report], Entry]] = {
     Event.STARTED: lambda r: (r.generation,),
     Event.CHILD_ENDED: lambda r: (r.kind,),
@@ -145,13 +145,18 @@ class Pair:
 
     def compare(self, command: Command) -> None:
         """Both sides reported the same, and are in the same state."""
-        assert self.log.entries == self.model.log, command
+        assert by_key(self.log.entries) == by_key(self.model.log), command
         assert set(self.pool.keys()) == set(self.model.keys), command
         for key, member in self.model.keys.items():
             real = self.pool.address(key)
             assert real.generation == member.generation, (command, key)
             assert real.state is STATES[member.state], (command, key)
             REACHED[f"{self.model.setup.restart.value}: {member.state}"] += 1
+
+
+def by_key(entries: list[Entry]) -> list[Entry]:
+    """Order by key, and for each key by time: children of a pool have no order among themselves."""
+    return sorted(entries, key=lambda entry: str(entry[1]))
 
 
 async def run_both(setup: PoolSetup, commands: list[Command]) -> None:
@@ -174,17 +179,20 @@ async def run_both(setup: PoolSetup, commands: list[Command]) -> None:
         dead = Counter(letter.message for letter in system.dead_letters.ring)
         waiting = sum(pair.pool.address(key).depth for key in pair.pool)
         pair.model.stop_all()
-    assert log.entries == pair.model.log
+    assert by_key(log.entries) == by_key(pair.model.log)
     assert greeted.total() + dead[HELLO] + waiting >= pair.told.total(), "a message was lost"
 
 
+MOVES = [0.25, 0.5, 1.0, 4.0, 5.0, 5.25]
 keys = st.sampled_from(KEYS)
 steps = st.one_of(
     st.builds(Command, st.just("tell"), keys),
     st.builds(Command, st.just("end"), keys, st.just(ExitKind.ABNORMAL)),
     st.builds(Command, st.just("end"), keys, st.sampled_from(list(EXITS))),
     st.builds(Command, st.just("fail starts"), keys, st.integers(1, 3)),
-    st.builds(Command, st.just("move"), st.just(""), st.sampled_from([0.25, 0.5, 1.0, 4.0, 5.25])),
+    st.builds(
+        Command, st.just("move"), st.just(""), st.sampled_from([0.25, 0.5, 1.0, 4.0, 5.0, 5.25])
+    ),
     st.builds(Command, st.sampled_from(["stop", "restart", "renew"]), keys),
 )
 
@@ -230,6 +238,38 @@ COURSE = [
     Command("stop", "a"),
     Command("tell", "a"),
 ]
+
+
+FORGIVEN = [Command("tell", "a"), *[Command("end", "a", CRASH)] * 2]
+"""As many failures as are allowed."""
+
+
+@pytest.mark.parametrize("restart", [Restart.PERMANENT, Restart.TRANSIENT])
+@pytest.mark.parametrize("verb", ["renew", "restart"])
+def test_what_is_started_by_hand_may_fail_as_often_as_before(restart: Restart, verb: str) -> None:
+    """Earlier failures are forgiven: budget, and under a backoff the waits too."""
+    again = [*FORGIVEN, Command("end", "a", CRASH)]
+    spent = [Command("end", "a", CRASH)] if verb == "restart" else []
+    REACHED.clear()
+    course = [*FORGIVEN, *spent, Command(verb, "a"), *again]
+    run_virtual(lambda: run_both(PoolSetup(restart, 2), course))
+    waits = PoolSetup(restart, 9, backoff_min=0.5, backoff_max=8.0)
+    patience = [Command("move", "", 0.5)]
+    course = [*FORGIVEN, *patience, Command(verb, "a"), *FORGIVEN, *patience]
+    run_virtual(lambda: run_both(waits, course))
+
+    assert REACHED[f"{restart.value}: failed"] > 0
+
+
+@pytest.mark.parametrize("seconds", [5.0, 5.25])
+def test_attempt_is_forgotten_after_its_period(seconds: float) -> None:
+    """One that is exactly a period old still counts."""
+    crash = Command("end", "a", CRASH)
+    course = [Command("tell", "a"), crash, Command("move", "", seconds), crash, crash]
+    REACHED.clear()
+    run_virtual(lambda: run_both(PoolSetup(Restart.PERMANENT, 2), course))
+
+    assert bool(REACHED["permanent: failed"]) == (seconds == 5.0)
 
 
 @pytest.mark.parametrize("restart", Restart)
