@@ -40,10 +40,28 @@ class Mismatch(Struct, frozen=True):
     what: str
 
 
-class NodeBook:
-    """One coin. ``bids`` and ``asks`` are levels; prices and sizes are integers of 1e-8."""
+class Move(Struct, frozen=True, array_like=True, gc=False):
+    """A level as it is after a block: the sizes of its orders together, and how many they are.
 
-    __slots__ = ("_gone", "_orders", "_queues", "asks", "bids", "coin")
+    Nothing is left of a level of no orders.
+    """
+
+    is_bid: bool
+    price: int
+    size: int
+    count: int
+
+
+_NO_LEVEL: Final = (0, 0)
+
+
+class NodeBook:
+    """One coin. ``bids`` and ``asks`` are levels; prices and sizes are integers of 1e-8.
+
+    ``touched`` collects the keys of levels that changed, in the order in which they first did.
+    """
+
+    __slots__ = ("_gone", "_orders", "_queues", "asks", "bids", "coin", "touched")
 
     def __init__(self, coin: str, orders: CoinOrders | None = None) -> None:
         self.coin = coin
@@ -52,10 +70,12 @@ class NodeBook:
         self._orders: dict[int, Order] = {}
         self._queues: dict[int, dict[int, Order]] = {}
         self._gone: dict[int, None] = {}
+        self.touched: dict[int, None] = {}
         if orders is not None:
             for side in (orders.bids, orders.asks):
                 for order in side:
                     self._add(order)
+        self.touched.clear()
 
     def __len__(self) -> int:
         return len(self._orders)
@@ -96,6 +116,16 @@ class NodeBook:
         flaw = None if diff.before == order.size else Flaw.BEFORE
         self._resize(order, diff.size)
         return flaw
+
+    def take_touched(self) -> tuple[Move, ...]:
+        """Return the levels that changed since this was last asked, as they are now."""
+        moves = []
+        for key in self.touched:
+            side = self.bids if key > 0 else self.asks
+            size, count = side.levels.get(key, _NO_LEVEL)
+            moves.append(Move(key > 0, abs(key), size, count))
+        self.touched.clear()
+        return tuple(moves)
 
     def is_crossed(self) -> bool:
         """Tell whether the best bid reaches the best ask, which no complete book does."""
@@ -142,6 +172,7 @@ class NodeBook:
             return
         side = self.bids if order.is_bid else self.asks
         side.take(order.price, order.size - size, 0)
+        self.touched[order.price * side.sign] = None
         order.size = size
 
     def _add(self, order: Order) -> None:
@@ -149,6 +180,7 @@ class NodeBook:
         self._orders[order.oid] = order
         self._queues.setdefault(order.price * side.sign, {})[order.oid] = order
         side.add(order.price, order.size)
+        self.touched[order.price * side.sign] = None
 
     def _take(self, order: Order, size: int) -> None:
         side = self.bids if order.is_bid else self.asks
@@ -158,6 +190,7 @@ class NodeBook:
         if not queue:
             del self._queues[key]
         side.take(order.price, size, 1)
+        self.touched[key] = None
 
 
 def compare(ours: NodeBook, theirs: NodeBook) -> Mismatch | None:

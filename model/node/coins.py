@@ -19,7 +19,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from model.node.book import Flaw, Mismatch, NodeBook, compare
+from model.node.book import Flaw, Mismatch, Move, NodeBook, compare
 from model.node.joiner import NodeBlock
 from model.node.lines import Diff, Stream
 from model.node.sequence import Loss
@@ -66,6 +66,7 @@ class CoinChange(Struct):
 
     coin: Coin
     diffs: list[Diff]
+    moves: tuple[Move, ...]
 
 
 class BlockChanges(Struct):
@@ -175,7 +176,7 @@ class Coins:
             self._doubt(coin, self.height, Flaw.CROSSED.value, result)
         coin.sequence += 1
         coin.height, coin.time_ms = self.height, self.time_ms
-        result.changes.append(CoinChange(coin, diffs))
+        result.changes.append(CoinChange(coin, diffs, coin.book.take_touched()))
 
     def _put(self, name: str, book: NodeBook) -> Coin:
         self._epochs += 1
@@ -249,6 +250,7 @@ class Coins:
             return
         if coin is not None:
             book.learn_from(coin.book)
+        book.take_touched()
         self._put(name, book)
         healing.reset[name] = difference
 
