@@ -20,12 +20,15 @@ from api.wire.fills import fill
 from api.wire.market import trades
 from api.wire.orders import order_updates
 from model.book import BookSide
-from model.events import CancelReason, Event, OrderCanceled, OrderPlaced, Traded
+from model.commands import OrderSpec
+from model.events import CancelReason, Event, OrderCanceled, OrderPlaced, OrderRefused, Traded
 from model.exchange import Exchange
 from model.ids import Address, AssetId
 from model.instruments import Instrument
 from model.invariants import check
-from model.views.records import Moment, OpenOrders, fills_from, trade_from
+from model.universe import Universe
+from model.views.open_orders import OpenOrders
+from model.views.records import Moment, fills_from, trade_from
 
 LEVELS_MAX: Final = 20
 
@@ -65,7 +68,9 @@ class Audit:
 
     Attributes:
         placed: of each client order id, the ids of the orders that were placed under it.
+        decided: of each client order id, the heights at which an order was placed or refused.
         canceled: of each order that its owner cancelled, the height.
+        traded: the orders that traded.
         books: by coin and chain time, all books of that time with their heights.
     """
 
@@ -74,14 +79,17 @@ class Audit:
     placed: defaultdict[str, list[tuple[int, int]]] = field(
         init=False, factory=lambda: defaultdict(list)
     )
+    decided: defaultdict[str, list[int]] = field(init=False, factory=lambda: defaultdict(list))
     canceled: dict[int, int] = field(init=False, factory=dict)
+    traded: set[int] = field(init=False, factory=set)
     trades: defaultdict[str, Seen] = field(init=False, factory=lambda: defaultdict(Seen))
     orders: defaultdict[str, Seen] = field(init=False, factory=lambda: defaultdict(Seen))
     fills: defaultdict[str, Seen] = field(init=False, factory=lambda: defaultdict(Seen))
     books: defaultdict[tuple[str, int], list[tuple[int, Json]]] = field(
         init=False, factory=lambda: defaultdict(list)
     )
-    _instruments: list[Instrument] = field(init=False, factory=list)
+    _digests: dict[int, bytes] = field(init=False, factory=dict)
+    _universe: Universe = field(init=False, factory=Universe)
     _open: OpenOrders | None = field(init=False, default=None)
 
     @property
@@ -89,31 +97,50 @@ class Audit:
         """Height of the last durable block."""
         return self.exchange.height
 
+    def judge_return(self, height: int, digest: bytes) -> None:
+        """See that an exchange that comes back has everything that was durable."""
+        require(
+            self._digests.get(height, digest) == digest,
+            f"the exchange came back with another block {height} than was durable",
+        )
+        require(
+            height >= self.height,
+            f"the exchange came back at block {height}, but block {self.height} was durable",
+        )
+
     def take(self, row: Row) -> None:
         """Take in a block that is durable; see that executing it gives what it says."""
+        require(
+            row.height > self.height, f"block {row.height} was durable, and now it is another one"
+        )
         replay_row(self.exchange, row)
+        self._digests[row.height] = row.digest
         check(self.exchange)
-        self._instruments[:] = self.exchange.instruments
+        for instrument in self.exchange.instruments[len(self._universe) :]:
+            self._universe.list(instrument)
         if self._open is None:
-            self._open = OpenOrders(self._instruments, [])
+            self._open = OpenOrders(self._universe, [])
         for index, entry in enumerate(row.block().entries):
             self.commands += 1
             for event in entry.events:
                 self._take_event(event, Moment(row.height, row.time_ms, index))
-        for instrument in self._instruments:
+        for instrument in self._universe:
             book = self.book(instrument.asset)
             self.books[instrument.name, row.time_ms].append((row.height, book))
 
     def _take_event(self, event: Event, at: Moment) -> None:
         assert self._open is not None
         for record in self._open.apply(event, at.time_ms):
-            shown = _plain(order_updates([record], self._instruments)[0])
+            shown = _plain(order_updates([record], self._universe)[0])
             key = json.dumps(shown, sort_keys=True)
             self.orders[record.account].add(shown, at.height, key)
         match event:
             case OrderPlaced(cloid=str(cloid)):
                 self.placed[cloid].append((event.oid, at.height))
+                self.decided[cloid].append(at.height)
                 require(len(self.placed[cloid]) == 1, f"{cloid} was placed twice")
+            case OrderRefused(spec=OrderSpec(cloid=str(cloid))):
+                self.decided[cloid].append(at.height)
             case OrderCanceled(reason=CancelReason.CANCELED):
                 self.canceled[event.oid] = at.height
             case Traded():
@@ -122,7 +149,8 @@ class Audit:
                 pass
 
     def _take_trade(self, event: Traded, at: Moment) -> None:
-        instrument = self._instruments[event.asset]
+        self.traded |= {event.taker.oid, event.maker.oid}
+        instrument = self._universe[event.asset]
         trade = _plain(trades([trade_from(event, at)], instrument))
         self.trades[instrument.name].add(trade[0], at.height, event.trade_id)
         for one in fills_from(event, at):
@@ -133,7 +161,7 @@ class Audit:
     def book(self, asset: AssetId) -> Json:
         """Return the top of a book as the wire shows it, straight from the orders in it."""
         market = self.exchange.engine.markets[asset]
-        instrument = self._instruments[asset]
+        instrument = self._universe[asset]
         return [_levels(side, instrument) for side in (market.bids, market.asks)]
 
     def open_orders(self, account: Address) -> list[int]:

@@ -25,9 +25,10 @@ class Rates:
 
     ``crash`` is per batch of messages of an actor, ``slow`` likewise; the ``disk_`` ones are per
     commit, ``read`` per read of the disk, ``poison`` per command, which then breaks the exchange,
-    ``reset`` per kilobyte that a client receives. ``room`` bounds the mailboxes of views, accounts
-    and the router; 0 leaves them as they are. Intervals are mean seconds between two events of the
-    whole world; 0 for never.
+    ``reset`` per kilobyte that a client receives, ``cut`` per message that it sends; the
+    ``history`` ones are per step of the history's writer. ``room`` bounds the mailboxes of views,
+    accounts and the router; 0 leaves them as they are. Intervals are mean seconds between two
+    events of the whole world; 0 for never.
     """
 
     crash: float = 0.0
@@ -48,9 +49,18 @@ class Rates:
     stop_seconds: float = 0.0
     storm_seconds: float = 0.0
     clock_seconds: float = 0.0
+    cut: float = 0.0
+    history_write: float = 0.0
+    history_slow: float = 0.0
+    history_lost_seconds: float = 0.0
 
 
 CALM: Final = Rates()
+
+DOUBTFUL: Final = frozenset(("crash", "crash_init", "disk_short", "disk_sync"))
+"""What may end a command whose outcome nobody can tell at once. A full disk, a slow one, one that
+cannot be read, and a command on which the exchange breaks are none of these.
+"""
 
 
 def rates_of(rng: random.Random) -> Rates:
@@ -78,6 +88,10 @@ def rates_of(rng: random.Random) -> Rates:
         stop_seconds=rng.choice((0.0, 0.0, 30.0)),
         storm_seconds=rng.choice((0.0, 20.0)),
         clock_seconds=rng.choice((0.0, 10.0)),
+        cut=some(0.004),
+        history_write=some(0.01),
+        history_slow=some(0.01),
+        history_lost_seconds=rng.choice((0.0, 20.0)),
     )
 
 
@@ -87,7 +101,9 @@ class Chaos:
 
     Attributes:
         faults: what went wrong so far, by name.
-        last_fault: virtual time of the last thing that may make an outcome unknown.
+        last_fault: virtual time of the last thing that went wrong.
+        last_doubt: virtual time of the last thing that may make an outcome unknown by itself.
+        last_stop: virtual time at which a process was last asked to stop.
     """
 
     seed: int
@@ -95,6 +111,8 @@ class Chaos:
     calm: bool = True
     faults: dict[str, int] = field(init=False, factory=dict)
     last_fault: float = field(init=False, default=float("-inf"))
+    last_doubt: float = field(init=False, default=float("-inf"))
+    last_stop: float = field(init=False, default=float("-inf"))
     skew_ms: int = field(init=False, default=0)
     _generators: dict[str, random.Random] = field(init=False, factory=dict)
 
@@ -118,11 +136,24 @@ class Chaos:
         """Take note of a trouble."""
         self.faults[kind] = self.faults.get(kind, 0) + 1
         self.last_fault = trio.current_time()
+        if kind in DOUBTFUL:
+            self.last_doubt = self.last_fault
+        if kind == "stop":
+            self.last_stop = self.last_fault
 
     async def wait(self, kind: str) -> None:
         """Wait for the next event of a kind; for ever if there is none."""
         mean: float = getattr(self.rates, kind)
         await trio.sleep(self.rng(kind).expovariate(1 / mean) if mean else float("inf"))
+
+    async def spend(self, part: str) -> None:
+        """Take the time of a disk; what was begun is not cancelled."""
+        seconds = self.rng(part).expovariate(2_000.0)
+        if self.strikes("disk_slow", part):
+            seconds += self.rng(part).uniform(0.1, 3.0)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        with trio.CancelScope(shield=True):
+            await trio.sleep(seconds)
 
     def clock_ms(self) -> int:
         """Return the wall clock: virtual time, and whatever it was set to since."""

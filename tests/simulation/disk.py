@@ -46,11 +46,13 @@ class Disk:
         boot: counts the processes that ran on this disk; older ones can do nothing any more.
         on_durable: is told of each block that became durable.
         cut_power: asks for the process to be ended as by a power cut.
+        on_return: is told height and digest of each exchange that was recovered.
     """
 
     chaos: Chaos
     on_durable: Callable[[Row], None]
     cut_power: Callable[[], None] = lambda: None
+    on_return: Callable[[int, bytes], None] = lambda _height, _digest: None
     log: bytearray = field(init=False, factory=bytearray)
     synced: int = field(init=False, default=0)
     rows: list[Row] = field(init=False, factory=list)
@@ -103,7 +105,8 @@ class DiskChain:
         for row in disk.rows[exchange.height :]:
             replay_row(exchange, row)
         self._failure, self._is_open = None, True
-        exchange.__class__ = _breakable(chaos)
+        disk.on_return(exchange.height, disk.head().digest)
+        exchange.__class__ = breakable(chaos)
         return Chain(exchange, disk.head().digest)
 
     async def commit(self, block: Block, body: bytes) -> None:
@@ -158,13 +161,7 @@ class DiskChain:
 
     async def _spend(self, part: str) -> None:
         """Take the time of a disk; what was begun is not cancelled. A dead process fails."""
-        chaos = self.disk.chaos
-        seconds = chaos.rng(part).expovariate(2_000.0)
-        if chaos.strikes("disk_slow", part):
-            seconds += chaos.rng(part).uniform(0.1, 3.0)
-        await trio.lowlevel.checkpoint_if_cancelled()
-        with trio.CancelScope(shield=True):
-            await trio.sleep(seconds)
+        await self.disk.chaos.spend(part)
         if self._boot != self.disk.boot:
             raise JournalDiskError("this process is dead")
 
@@ -206,7 +203,7 @@ class DiskChain:
         return None
 
 
-def _breakable(chaos: Chaos) -> type[Exchange]:
+def breakable(chaos: Chaos) -> type[Exchange]:
     """Return an exchange that sometimes breaks on a command, before it or in the midst of it."""
 
     class Breakable(Exchange):

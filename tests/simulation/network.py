@@ -1,19 +1,23 @@
 """Connections in memory: bytes that arrive late, in parts, or not at all.
 
 The server's side is the real ``DirectOutlet`` on a socket that takes what its buffer has room for.
-The client's side reads bytes when it feels like it. Either direction may break at any byte.
+The client's side reads bytes when it feels like it. Either direction may break at any byte. What
+the client sends goes through the parser of the real server's framework, in pieces of any size.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import random
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, cast
 
 import trio
 from attrs import define, field
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import Message, TextMessage
 
 from actors.connections import Connections
 from api.outlets import DirectOutlet, serve_outlet
@@ -24,6 +28,9 @@ from api.stream import Stream
 from tests.simulation.chaos import Chaos
 
 BUFFER_BYTES: Final = 8_192
+PIECES: Final = (1, 5, 60, 1_000, 1_000, 1_000)
+FRAGMENTED: Final = 0.1
+"""How many messages come in two frames."""
 log = logging.getLogger("zaraba")
 
 _TEXT: Final = 0x81
@@ -41,27 +48,54 @@ class Link:
 
     Attributes:
         durable: tells the durable height; noted with every write.
+        rng: how what the client sends is divided.
         notes: for each write, the bytes written up to its end, and what was durable then.
+        breaks: whether the connection breaks when the server has read what was sent.
         goodbye: the code of the server's close frame.
         gone: no more bytes in either direction.
     """
 
     durable: Callable[[], int]
+    rng: random.Random
     capacity: int = BUFFER_BYTES
     written: int = field(init=False, default=0)
     notes: deque[tuple[int, int]] = field(init=False, factory=deque)
     goodbye: int | None = field(init=False, default=None)
     gone: bool = field(init=False, default=False)
     on_gone: Callable[[], object] = field(init=False, default=lambda: None)
-    to_server: trio.MemorySendChannel[str] = field(init=False)
-    requests: trio.MemoryReceiveChannel[str] = field(init=False)
+    breaks: bool = field(init=False, default=False)
     _bytes: bytearray = field(init=False, factory=bytearray)
+    _sent: bytearray = field(init=False, factory=bytearray)
+    _parser: Connection = field(init=False)
+    _writer: Connection = field(init=False)
+    _parts: list[str] = field(init=False, factory=list)
+    _messages: deque[str] = field(init=False, factory=deque)
     _changed: trio.Event = field(init=False, factory=trio.Event)
 
     def __attrs_post_init__(self) -> None:
-        self.to_server, self.requests = trio.open_memory_channel[str](float("inf"))
+        self._parser = Connection(ConnectionType.SERVER)
+        self._writer = Connection(ConnectionType.CLIENT)
 
     # -- the server's socket
+
+    async def receive(self) -> str:
+        """Return the next message of which every byte has arrived."""
+        while not self._messages:
+            while not self._sent:
+                if self.breaks:
+                    self.reset()
+                await self._changed.wait()
+            part = bytes(self._sent[: self.rng.choice(PIECES)])
+            del self._sent[: len(part)]
+            self._parser.receive_data(part)
+            for event in self._parser.events():
+                assert isinstance(event, Message), event
+                self._parts.append(str(event.data))
+                if event.message_finished:
+                    self._messages.append("".join(self._parts))
+                    self._parts.clear()
+        await trio.lowlevel.checkpoint()
+        return self._messages.popleft()
 
     def send(self, data: bytes | memoryview) -> int:
         """Take what there is room for, as a non-blocking socket does."""
@@ -84,6 +118,28 @@ class Link:
         await trio.lowlevel.checkpoint()
 
     # -- the client's
+
+    def write(self, text: str, cut: float | None = None) -> bool:
+        """Send a message, in frames of any number; tell whether all of it left.
+
+        Args:
+            text: the message.
+            cut: the part of its bytes after which the connection breaks.
+        """
+        if self.gone or self.breaks:
+            return False
+        middle = self.rng.randrange(len(text) + 1) if self.rng.random() < FRAGMENTED else 0
+        first = self._frame(text[:middle], is_last=False) if middle else b""
+        data = first + self._frame(text[middle:], is_last=True)
+        if cut is not None:
+            data = data[: int(len(data) * cut)]
+            self.breaks = True
+        self._sent += data
+        self._notify()
+        return cut is None
+
+    def _frame(self, text: str, *, is_last: bool) -> bytes:
+        return bytes(self._writer.send(TextMessage(text, message_finished=is_last)))
 
     async def read(self, size: int) -> bytes:
         """Return some bytes.
@@ -217,9 +273,14 @@ class Listener:
         """
         if self._nursery is None or self.program is None:
             raise DisconnectedError
-        link = Link(self.durable)
+        link = Link(self.durable, self.chaos.rng("pieces"))
         self._nursery.start_soon(self._serve, self.program, link)
         return link
+
+    @property
+    def is_stopping(self) -> bool:
+        """Tell whether a process says goodbye to its clients."""
+        return self.program is not None and self._nursery is None
 
     async def request(self, call: Callable[[Program], Any]) -> bytes:
         """Make a plain request: await what ``call`` returns, unless the process ends before.
@@ -298,7 +359,7 @@ class Listener:
                 async with serve_outlet(outlet, gateway.connections):
                     stream = Stream(gateway, program.entry, program.info, outlet)
                     with contextlib.suppress(trio.ClosedResourceError):
-                        await stream.run(link.requests.receive)
+                        await stream.run(link.receive)
         except Exception as error:  # as the framework: the server goes on
             log.error("a connection failed", exc_info=error)
         finally:

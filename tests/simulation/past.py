@@ -14,6 +14,7 @@ from actors.history_queries import HistoryReader
 from actors.history_store import HistoryStore
 from supervision import Actor
 from supervision import Address as ActorAddress
+from tests.simulation.chaos import InjectedError
 from tests.simulation.disk import Disk
 
 BLOCKS_PER_STEP: Final = 32
@@ -84,7 +85,12 @@ class MemoryHistoryWriter(Actor):
         await self._catch_up()
 
     async def _catch_up(self) -> None:
+        chaos = self.past.disk.chaos
+        if chaos.strikes("history_slow", "past"):
+            await trio.sleep(chaos.rng("past").uniform(0.1, 5.0))
         while self.past.step():
+            if chaos.strikes("history_write", "past"):
+                raise InjectedError("the history cannot be written")
             self.history.moved_to(self.past.store.height)
             await trio.lowlevel.checkpoint()
         self.context.set_timer("follow", FOLLOW_SECONDS, Follow())

@@ -26,8 +26,11 @@ from tests.simulation.network import DisconnectedError, FrameReader, Link, Liste
 
 COINS: Final = {"AAA": AssetId(0), "BBB": AssetId(1)}
 MIDDLE: Final = {"AAA": 2000, "BBB": 50}
-FAULT_SECONDS: Final = 10.0
-"""How long after a fault an outcome may still be unknown."""
+SLOW_SECONDS: Final = 10.0
+"""How long before a request over HTTP a fault may be that lets it run into its deadline."""
+STOP_SECONDS: Final = 5.0
+"""How long a process takes to stop, and gives requests back as unknown."""
+BATCH_MAX: Final = 3
 GARBAGE: Final = (
     "",
     "{",
@@ -55,16 +58,31 @@ class World(Protocol):
 
 @define(eq=False)
 class Promise:
-    """One order that was sent, maybe more than once, and what was told about it."""
+    """One order that was sent, maybe more than once, and what was told about it.
+
+    Attributes:
+        place, batch: its place among the orders of its action, and all of those.
+        sends, answered: how often it was sent as a whole, and answered.
+        executed: it was told that the action's nonce is used, so an earlier one was executed.
+        replaces: it takes the place of another one, if that is still there.
+        missing_at: the number of sends at which the exchange said that it knows no such order,
+            with nothing under way.
+    """
 
     cloid: str
     coin: str
     body: bytes
     sent_at: float
+    place: int = 0
+    batch: list[Promise] = field(factory=list)
     oid: int | None = None
     refused: bool = False
     sends: int = 0
+    answered: int = 0
     not_done: int = 0
+    executed: bool = False
+    replaces: bool = False
+    missing_at: int | None = None
     cancel_sent: bool = False
     canceled: bool = False
     modified: bool = False
@@ -84,6 +102,7 @@ class Trader:
     frames: int = field(init=False, default=0)
     _key: SigningKey = field(init=False)
     _nonce: int = field(init=False, default=0)
+    _orders: int = field(init=False, default=0)
 
     def __attrs_post_init__(self) -> None:
         self._key = SigningKey.of_hex(f"0x{self.number + 1:064x}")
@@ -114,10 +133,22 @@ class Trader:
         nonce = START_MS + int(trio.current_time() * 1000) + self._nonce
         return sign_request(self._key, action, nonce)
 
-    def order(self, coin: str, *, quiet: bool = False) -> Promise:
-        """Make up an order; a quiet one meets nobody."""
+    def order(self, coin: str, *, quiet: bool = False, size: int = 1) -> Promise:
+        """Make up an action of some orders, and return the first; quiet ones meet nobody."""
+        made = [self._spec(coin, quiet=quiet) for _ in range(size)]
+        action = {"type": "order", "orders": [spec for _, spec in made], "grouping": "na"}
+        body, now = self.sign(action), trio.current_time()
+        batch: list[Promise] = []
+        for place, (cloid, _) in enumerate(made):
+            promise = Promise(cloid, coin, body, now, place, batch)
+            batch.append(promise)
+            self.promises[cloid] = promise
+        return batch[0]
+
+    def _spec(self, coin: str, *, quiet: bool) -> tuple[str, dict[str, Any]]:
         rng, middle = self.rng, MIDDLE[coin]
-        cloid = f"0x{self.number:08x}{len(self.promises):024x}"
+        self._orders += 1
+        cloid = f"0x{self.number:08x}{self._orders:024x}"
         is_buy = rng.random() < 0.5
         away = rng.randint(-3, 6)
         tif = rng.choice(("Gtc", "Gtc", "Gtc", "Ioc", "Alo"))
@@ -132,10 +163,7 @@ class Trader:
             tif=tif,
             cloid=cloid,
         )
-        body = self.sign({"type": "order", "orders": [spec], "grouping": "na"})
-        promise = Promise(cloid, coin, body, trio.current_time())
-        self.promises[cloid] = promise
-        return promise
+        return cloid, spec
 
     def cancel(self, promise: Promise) -> bytes:
         """Ask for an order to be cancelled, by one of its names."""
@@ -156,24 +184,38 @@ class Trader:
             size="2",
             cloid=new.cloid,
         )
-        old.modified = True
+        old.modified = new.replaces = True
         new.body = self.sign({"type": "modify", "oid": old.oid, "order": spec})
         return new
 
     # -- what was told
 
-    def note_order(self, promise: Promise, answer: Json, upto: int) -> None:
-        """Hold the answer to an order against the log."""
+    def note_order(self, promise: Promise, answer: Json, upto: int, *, slack: float = 0.0) -> None:
+        """Hold the answer to an action against the log.
+
+        Args:
+            promise: the first order of the action.
+            answer: what came back.
+            upto: what was durable then.
+            slack: seconds before it was sent in which a fault may explain an unknown outcome.
+        """
         self.answers += 1
-        audit, where = self.world.audit, f"{promise.cloid}: {answer}"
+        for one in promise.batch:
+            one.answered += 1
+            if answer["status"] == "ok":
+                statuses = answer["response"].get("data", {}).get("statuses", ["success"])
+                self._note_status(one, statuses[one.place], upto)
+            else:
+                self._note_failure(one, answer["response"], slack)
+
+    def _note_status(self, promise: Promise, status: Json, upto: int) -> None:
+        audit, where = self.world.audit, f"{promise.cloid}: {status}"
         placed = audit.placed.get(promise.cloid, [])
-        if answer["status"] != "ok":
-            self._note_failure(promise, answer["response"])
-            return
-        statuses = answer["response"].get("data", {}).get("statuses", ["success"])
-        status = statuses[0]
         if isinstance(status, dict) and "error" in status:
             promise.refused = True
+            if placed:
+                require(len(placed) == 1, f"refused, but in the log {len(placed)} times: {where}")
+                require(placed[0][0] not in audit.traded, f"refused, but it traded: {where}")
             return
         require(len(placed) == 1, f"acknowledged, but in the log {len(placed)} times: {where}")
         oid, height = placed[0]
@@ -184,13 +226,46 @@ class Trader:
             require(told["cloid"] == promise.cloid, f"the answer to another order: {where}")
         promise.oid = oid
 
-    def _note_failure(self, promise: Promise, text: str) -> None:
+    def _note_failure(self, promise: Promise, text: str, slack: float) -> None:
+        chaos = self.world.chaos
         if text == UNKNOWN:
             self.unknown += 1
-            since = self.world.chaos.last_fault - promise.sent_at
-            require(since > -FAULT_SECONDS, f"unknown without a fault: {promise.cloid}")
+            reason = max(
+                chaos.last_doubt,
+                chaos.last_fault + slack if slack else chaos.last_doubt,
+                chaos.last_stop + STOP_SECONDS,
+            )
+            is_explained = reason >= promise.sent_at or self.world.listener.is_stopping
+            require(is_explained, f"unknown without a reason: {promise.cloid}")
         elif text in (NOT_DONE, CRASHED):
             promise.not_done += 1
+        elif text.startswith("Invalid nonce"):
+            require(promise.sends > 1, f"a fresh nonce was called used: {promise.cloid}")
+            promise.executed = not promise.replaces
+
+    def note_lookup(self, promise: Promise, sends: int, answer: Json, upto: int) -> None:
+        """Hold what the exchange says of an order, when asked, against the log.
+
+        Args:
+            promise: the order.
+            sends: how often it had been sent when the question was.
+            answer: what came back.
+            upto: what was durable then.
+        """
+        placed = self.world.audit.placed.get(promise.cloid, [])
+        where = f"{promise.cloid}: {answer}"
+        if answer["status"] == "unknownOid":
+            require(promise.oid is None, f"an acknowledged order is unknown: {where}")
+            is_settled = promise.answered == sends or self.world.is_settling
+            if is_settled and promise.sends == sends:
+                require(not placed, f"it is in the log, but unknown to who asks: {where}")
+                promise.missing_at = sends
+            return
+        require(len(placed) == 1, f"found, but in the log {len(placed)} times: {where}")
+        oid, height = placed[0]
+        order = answer["order"]["order"]
+        require(height <= upto, f"seen before it was durable: {where}")
+        require((order["oid"], order["cloid"]) == (oid, promise.cloid), f"another order: {where}")
 
     def note_cancel(self, promise: Promise, answer: Json, upto: int) -> None:
         """Hold the answer to a cancel against the log."""
@@ -212,9 +287,20 @@ class Trader:
 
     def check_end(self) -> None:
         """Hold all that was ever told against the whole log."""
-        placed = self.world.audit.placed
+        placed, decided = self.world.audit.placed, self.world.audit.decided
         for cloid, promise in self.promises.items():
-            orders = placed.get(cloid, [])
+            orders, heights = placed.get(cloid, []), decided.get(cloid, [])
+            require(len(heights) <= 1, f"{cloid} was decided {len(heights)} times")
+            require(
+                all(decided.get(one.cloid, []) == heights for one in promise.batch),
+                f"{cloid} is not where the others of its action are",
+            )
+            require(
+                bool(heights) or not promise.executed,
+                f"{cloid}: its nonce is used, but it was never decided",
+            )
+            if not promise.sends or promise.missing_at == promise.sends:
+                require(not orders, f"{cloid} was never sent whole, or said to be unknown")
             if promise.oid is not None:
                 require([oid for oid, _ in orders] == [promise.oid], f"{cloid} was undone")
             if promise.sends and promise.not_done == promise.sends:
@@ -312,30 +398,51 @@ class Session:
 
     # -- out
 
-    def send(self, message: object) -> None:
-        """Send a message; it is lost if the connection is."""
+    def send(self, message: object) -> bool:
+        """Send a message; tell whether all of it left, which does not mean that it arrives."""
         text = message if isinstance(message, str) else json.dumps(message)
-        if not self.link.gone:
-            self.link.to_server.send_nowait(text)
+        trader = self.trader
+        if trader.world.chaos.strikes("cut", f"client {trader.number}"):
+            return self.link.write(text, cut=trader.rng.random())
+        return self.link.write(text)
 
-    def post(self, kind: str, payload: bytes, then: Callable[[Json, int], None]) -> None:
-        """Send a request over the socket."""
+    def post(self, kind: str, payload: bytes, then: Callable[[Json, int], None]) -> bool:
+        """Send a request over the socket; tell whether all of it left."""
         self._posts += 1
         self._waiting[self._posts] = then
-        self.send(
+        return self.send(
             f'{{"method":"post","id":{self._posts},'
             f'"request":{{"type":"{kind}","payload":{payload.decode()}}}}}'
         )
 
     def place(self, promise: Promise) -> None:
-        """Send an order."""
-        promise.sent_at = trio.current_time()
-        promise.sends += 1
-        self.post("action", promise.body, lambda answer, upto: self._placed(promise, answer, upto))
+        """Send the action of an order."""
+        first = promise.batch[0]
+        is_whole = self.post(
+            "action", first.body, lambda answer, upto: self._placed(first, answer, upto)
+        )
+        for one in first.batch:
+            one.sent_at = trio.current_time()
+            one.sends += is_whole
 
     def _placed(self, promise: Promise, answer: Json, upto: int) -> None:
         assert answer["type"] == "action", answer
         self.trader.note_order(promise, answer["payload"], upto)
+        if answer["payload"]["status"] != "ok":
+            self.look_up(promise)
+
+    def look_up(self, promise: Promise) -> None:
+        """Ask what became of an order."""
+        question = {"type": "orderStatus", "user": self.trader.address, "oid": promise.cloid}
+        sends = promise.sends
+
+        def told(answer: Json, upto: int) -> None:
+            if answer["type"] == "info":
+                self.trader.note_lookup(promise, sends, answer["payload"]["data"], upto)
+            else:
+                require(not self.trader.world.is_settling, f"no answer in the calm: {answer}")
+
+        self.post("info", json.dumps(question).encode(), told)
 
     def subscribe(self, subscription: Mapping[str, Any]) -> None:
         """Ask for a subscription."""
@@ -382,7 +489,7 @@ class Session:
             for promise in trader.promises.values()
             if promise.oid is not None and not promise.cancel_sent and not promise.modified
         ]
-        match rng.choices(range(7), (50, 20, 6, 6, 4, 4, 6))[0]:
+        match rng.choices(range(8), (50, 20, 6, 6, 4, 4, 6, 4))[0]:
             case 1 if resting:
                 promise = rng.choice(resting)
                 self.post("action", trader.cancel(promise), self.when_canceled(promise))
@@ -396,8 +503,10 @@ class Session:
                 self._subscribe_to_something()
             case 6 if trader.promises:
                 self.place(rng.choice(list(trader.promises.values())[-5:]))  # the same once more
+            case 7 if trader.promises:
+                self.look_up(rng.choice(list(trader.promises.values())[-20:]))
             case _:
-                self.place(trader.order(rng.choice(list(COINS))))
+                self.place(trader.order(rng.choice(list(COINS)), size=rng.randint(1, BATCH_MAX)))
 
     def when_canceled(self, promise: Promise) -> Callable[[Json, int], None]:
         """Return what takes the answer to a cancel."""
@@ -426,7 +535,17 @@ class Session:
                 return
             promise = trader.order(trader.rng.choice(list(COINS)))
             promise.sends += 1
-            answer = await listener.request(lambda program: program.entry.enter(promise.body))
+            with trio.move_on_after(self._patience()):
+                answer = await listener.request(lambda program: program.entry.enter(promise.body))
+                trader.note_order(
+                    promise, json.loads(answer), trader.world.audit.height, slack=SLOW_SECONDS
+                )
         except (DisconnectedError, MalformedBodyError):
             return
-        trader.note_order(promise, json.loads(answer), trader.world.audit.height)
+
+    def _patience(self) -> float:
+        """Return when a request over HTTP breaks off, and with it its work."""
+        trader = self.trader
+        if trader.world.chaos.strikes("cut", f"client {trader.number} over HTTP", 20.0):
+            return trader.rng.expovariate(100.0)
+        return float("inf")

@@ -11,9 +11,10 @@ import hashlib
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -21,14 +22,17 @@ import trio
 from attrs import define, field, frozen
 from trio.testing import MockClock
 
+from actors.chain_store import ChainStore
 from actors.errors import ActorsError
+from actors.history import History
 from api.program import Ground, Program, open_program
 from api.settings import Settings
-from supervision import ChildSpec, Pool, State, SupervisionError, SupervisorSpec, Task
+from supervision import Actor, ChildSpec, Pool, State, SupervisionError, SupervisorSpec, Task
 from supervision.faults import seeded
-from tests.simulation.audit import Audit, require
+from tests.simulation.audit import Audit, BrokenPromiseError, require
 from tests.simulation.chaos import Chaos, InjectedError, Rates, rates_of
 from tests.simulation.disk import Disk, DiskChain
+from tests.simulation.files import Files, RealHistoryWriter
 from tests.simulation.fragile import Fragile
 from tests.simulation.network import Listener
 from tests.simulation.past import MemoryHistory, MemoryHistoryWriter, Past
@@ -44,6 +48,9 @@ READY_SECONDS_MAX: Final = 120.0
 """After the last trouble: restart budgets and backoffs run out long before."""
 SETTLE_SECONDS: Final = 30.0
 LIVE_SECONDS_MAX: Final = 15.0
+LOOKUPS_AT_ONCE: Final = 40
+FILES_EVERY: Final = 3
+"""One world in so many has the real journal and history, in files."""
 
 
 @frozen
@@ -73,12 +80,20 @@ class Outcome:
 
 @define(eq=False)
 class World:
-    """Everything there is. ``change`` may plant a mistake before it begins."""
+    """Everything there is.
+
+    Args:
+        seed: everything that is random follows from it.
+        chaos: its troubles.
+        root: where real files may lie; without it the disk is one in memory.
+    """
 
     seed: int
     chaos: Chaos
+    root: Path | None = None
     audit: Audit = field(init=False, factory=Audit)
     disk: Disk = field(init=False)
+    files: Files | None = field(init=False, default=None)
     past: Past = field(init=False)
     listener: Listener = field(init=False)
     traders: list[Trader] = field(init=False)
@@ -88,7 +103,7 @@ class World:
     program: Program | None = field(init=False, default=None)
     processes: int = field(init=False, default=0)
     broken: BaseException | None = field(init=False, default=None)
-    open_chain: Callable[[], DiskChain] = field(init=False)
+    open_chain: Callable[[], ChainStore] = field(init=False)
     prepare_first: Callable[[SupervisorSpec], SupervisorSpec] = lambda tree: tree
     _process: trio.CancelScope = field(init=False, factory=trio.CancelScope)
     _run: trio.CancelScope = field(init=False, factory=trio.CancelScope)
@@ -96,9 +111,14 @@ class World:
 
     def __attrs_post_init__(self) -> None:
         chaos = self.chaos
-        self.disk = Disk(chaos, self._make_durable, self.cut_power)
+        self.disk = Disk(chaos, self._make_durable, self.cut_power, self._judge_return)
         self.past = Past(self.disk)
         self.open_chain = lambda: DiskChain(self.disk)
+        if self.root is not None:
+            self.files = Files(
+                chaos, self.root, self._make_durable, self.cut_power, self._judge_return
+            )
+            self.open_chain = self.files.open_chain
         self.listener = Listener(chaos, lambda: self.audit.height)
         self.fragile = Fragile(chaos)
         self.traders = [
@@ -122,19 +142,25 @@ class World:
             self.fail(error)
         self.trace(f"block {row.height} {row.digest.hex()}")
 
+    def _judge_return(self, height: int, digest: bytes) -> None:
+        try:
+            self.audit.judge_return(height, digest)
+        except BrokenPromiseError as error:
+            self.fail(error)
+
     # -- processes
 
     def cut_power(self) -> None:
         """End the process and lose what the disk had not synced."""
         self.listener.kill()
-        self.disk.lose_power()
+        (self.files or self.disk).lose_power()
         self._process.cancel(reason="the power is gone")
 
     def kill(self) -> None:
         """End the process as ``kill -9`` does."""
         self.chaos.note("kill")
         self.listener.kill()
-        self.disk.kill()
+        (self.files or self.disk).kill()
         self._process.cancel(reason="killed")
 
     def stop(self) -> None:
@@ -169,16 +195,30 @@ class World:
     @asynccontextmanager
     async def open_program(self) -> AsyncIterator[Program]:
         """Run one process on this ground."""
+        history, history_writer = self._history()
         ground = Ground(
             clock_ms=self.chaos.clock_ms,
             chain=lambda _path: self.open_chain(),
-            history=lambda _path, writer: MemoryHistory(self.past, writer),
-            history_writer=lambda _path, history: MemoryHistoryWriter(self.past, history),
+            history=history,
+            history_writer=history_writer,
             random=self.chaos.rng("jitter"),
             prepare=self._prepare,
         )
         async with open_program(SETTINGS, serve=False, ground=ground) as program:
             yield program
+
+    def _history(self) -> tuple[Callable[..., History], Callable[..., Actor]]:
+        """Return what makes the two sides of the history of a new process."""
+        if self.files is None:
+            return (
+                lambda _path, writer: MemoryHistory(self.past, writer),
+                lambda _path, history: MemoryHistoryWriter(self.past, history),
+            )
+        path = self.files.begin()
+        return (
+            lambda _path, writer: History(path, writer),
+            lambda _path, history: RealHistoryWriter(self.chaos, path, history),
+        )
 
     def _prepare(self, tree: SupervisorSpec, program: Program) -> SupervisorSpec:
         server = ChildSpec("server", Task(partial(self.listener.serve, program)))
@@ -198,6 +238,11 @@ class World:
         for link in list(self.listener.links):
             link.reset()
 
+    def _lose_history(self) -> None:
+        if self.files is not None:
+            self.chaos.note("history_lost")
+            self.files.lose_history()
+
     def _set_clock(self) -> None:
         self.chaos.note("clock")
         self.chaos.skew_ms = self.chaos.rng("clock").randint(-600_000, 600_000)
@@ -216,6 +261,7 @@ class World:
                 nursery.start_soon(self._repeat, "stop_seconds", self.stop)
                 nursery.start_soon(self._repeat, "storm_seconds", self._storm)
                 nursery.start_soon(self._repeat, "clock_seconds", self._set_clock)
+                nursery.start_soon(self._repeat, "history_lost_seconds", self._lose_history)
                 self.chaos.calm = False
                 await trio.sleep(seconds)
                 self.chaos.calm = True
@@ -254,6 +300,7 @@ class World:
             assert session is not None
             session.subscribe_to_all()
         await trio.sleep(2.0)
+        await self._look_everything_up()
         self._place_last_orders(quiet=True)
         await trio.sleep(2.0)
         self._place_last_orders(quiet=False)
@@ -272,6 +319,16 @@ class World:
             if address is not None and address.state is State.FAILED:
                 self.chaos.note("revived")
                 pool.restart(key)
+
+    async def _look_everything_up(self) -> None:
+        """Ask for every order that anybody ever sent."""
+        for trader in self.traders:
+            promises = list(trader.promises.values())
+            for start in range(0, len(promises), LOOKUPS_AT_ONCE):
+                for promise in promises[start : start + LOOKUPS_AT_ONCE]:
+                    assert trader.session is not None
+                    trader.session.look_up(promise)
+                await trio.sleep(0.5)
 
     def _place_last_orders(self, *, quiet: bool) -> None:
         for trader in self.traders:
@@ -335,10 +392,17 @@ def simulate(
     """
     rng = random.Random(seed)
     drawn_rates, drawn_seconds = rates_of(rng), rng.uniform(15.0, 40.0)
-    world = World(seed, Chaos(seed, drawn_rates if rates is None else rates))
-    plant(world)
+    chaos = Chaos(seed, drawn_rates if rates is None else rates)
+    has_files = seed % FILES_EVERY == 0 and plant is _leave_alone
     try:
-        with one_thread(), seeded(seed), watch_log() as surprises:
+        with (
+            one_thread(),
+            seeded(seed),
+            watch_log() as surprises,
+            _directory() if has_files else nullcontext() as root,
+        ):
+            world = World(seed, chaos, root)
+            plant(world)
             outcome = trio.run(
                 _run,
                 world,
@@ -355,13 +419,25 @@ def simulate(
     return outcome
 
 
+@contextmanager
+def _directory() -> Iterator[Path]:
+    """Make a directory for real files; in memory where that is possible, since syncs take time."""
+    memory = Path("/dev/shm")
+    with TemporaryDirectory(prefix="zaraba-", dir=memory if memory.is_dir() else None) as name:
+        yield Path(name)
+
+
 class SimulationError(AssertionError):
     """A run that went wrong; ``__cause__`` is how."""
 
 
 async def _run(world: World, seconds: float) -> Outcome:
     before = trio.lowlevel.current_statistics().tasks_living
-    await world.live(seconds)
+    try:
+        await world.live(seconds)
+    finally:
+        if world.files is not None:
+            world.files.close()
     left = trio.lowlevel.current_statistics().tasks_living - before
     require(left == 0, f"{left} tasks were left behind")
     return world.outcome()

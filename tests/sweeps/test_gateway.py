@@ -43,7 +43,7 @@ class Stage:
     acting: bool = field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
-        self.world.chaos.last_fault = float("inf")  # whatever is unknown here has its reason
+        self.world.chaos.last_doubt = float("inf")  # whatever is unknown here has its reason
 
     @property
     def trader(self) -> Trader:
