@@ -7,19 +7,28 @@ itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from attrs import frozen
 
 from actors.history_rows import BASE_INTERVALS
-from actors.history_store import decode_batch
+from actors.history_store import decode_batch, decode_holdings
 from actors.journal_file import connect
-from model.ids import Address, AssetId, Cloid, OrderId
-from model.views.account import RECENT_FILLS_MAX, RECENT_LEDGER_MAX, RECENT_ORDERS_MAX, AccountSeeds
+from model.balances import E8_PER_MICRO_USD
+from model.ids import SPOT_ASSETS_FROM, Address, AssetId, Cloid, OrderId
+from model.universe import Universe
+from model.views.account import (
+    RECENT_FILLS_MAX,
+    RECENT_FUNDINGS_MAX,
+    RECENT_LEDGER_MAX,
+    RECENT_ORDERS_MAX,
+    RECENT_TWAPS_MAX,
+    AccountSeeds,
+)
 from model.views.candles import (
     DAY_MS,
     INTERVAL_MS,
@@ -30,24 +39,45 @@ from model.views.candles import (
     interval_start,
     merged,
 )
-from model.views.market import RECENT_TRADES_MAX, MarketSeeds
-from model.views.records import Candle, Fill, LedgerRecord, OrderRecord, TradeRecord
+from model.views.holdings import NOTHING_HELD, HoldingsRecord, Worth, worth_of
+from model.views.market import RECENT_TRADES_MAX, MarketSeeds, opening_price
+from model.views.records import (
+    Candle,
+    Fill,
+    FundingRecord,
+    LedgerRecord,
+    OrderRecord,
+    RateRecord,
+    TradeRecord,
+    TwapRecord,
+)
 
 FILLS_MAX: Final = 2000
 FILLS_REACHABLE: Final = 10_000
 """Only the newest fills of an account can be paged to (Hyperliquid API documentation)."""
 ORDERS_MAX: Final = 2000
 LEDGER_MAX: Final = 500
+FUNDINGS_MAX: Final = 500
+RATES_MAX: Final = 500
+TWAPS_MAX: Final = 500
+WORTH_POINTS_MAX: Final = 500
+"""Points of time at which an account's worth is asked for at once."""
 CANDLES_MAX: Final = 5000
 TRADES_MAX: Final = 1000
 VOLUME_DAYS_MAX: Final = 366
 
 _FOREVER: Final = 2**63 - 1
+_SLICES: Final = "AND twap IS NOT NULL"
 _CANDLE: Final = "open_ms, open, high, low, close, lots, notional, count, height"
 
 _decode_fill = msgspec.msgpack.Decoder(Fill).decode
 _decode_ledger = msgspec.msgpack.Decoder(LedgerRecord).decode
 _decode_trade = msgspec.msgpack.Decoder(TradeRecord).decode
+_decode_funding = msgspec.msgpack.Decoder(FundingRecord).decode
+_decode_rate = msgspec.msgpack.Decoder(RateRecord).decode
+_decode_twap = msgspec.msgpack.Decoder(TwapRecord).decode
+
+RecordT = TypeVar("RecordT")
 
 
 @frozen
@@ -81,9 +111,13 @@ class HistoryReader:
         end_ms: int = _FOREVER,
         limit: int = FILLS_MAX,
         newest_first: bool = True,
+        slices_only: bool = False,
         upto_height: int = _FOREVER,
     ) -> list[Fill]:
-        """Return fills of an account, of the FILLS_REACHABLE newest."""
+        """Return fills of an account, of the FILLS_REACHABLE newest.
+
+        ``slices_only`` leaves out those that were not slices of a TWAP.
+        """
         account_id = self._account_id(account)
         floor = self._one(
             "SELECT id FROM fills WHERE account = ? ORDER BY time_ms DESC, id DESC"
@@ -93,7 +127,8 @@ class HistoryReader:
         order = "DESC" if newest_first else "ASC"
         rows = self._connection.execute(
             "SELECT record FROM fills WHERE account = ? AND time_ms BETWEEN ? AND ?"
-            f" AND height <= ? AND id >= ? ORDER BY time_ms {order}, id {order} LIMIT ?",
+            f" AND height <= ? AND id >= ? {_SLICES if slices_only else ''}"
+            f" ORDER BY time_ms {order}, id {order} LIMIT ?",
             (
                 account_id,
                 _sql_int(start_ms),
@@ -156,19 +191,124 @@ class HistoryReader:
         upto_height: int = _FOREVER,
     ) -> list[LedgerRecord]:
         """Return movements of an account's money other than by trading."""
+        return self._of_account(
+            "ledger",
+            _decode_ledger,
+            account,
+            (start_ms, end_ms, upto_height),
+            limit=min(limit, LEDGER_MAX),
+            newest_first=newest_first,
+        )
+
+    def fundings_of(
+        self,
+        account: Address,
+        *,
+        start_ms: int = 0,
+        end_ms: int = _FOREVER,
+        limit: int = FUNDINGS_MAX,
+        newest_first: bool = False,
+        upto_height: int = _FOREVER,
+    ) -> list[FundingRecord]:
+        """Return what an account's positions got or paid as funding."""
+        return self._of_account(
+            "fundings",
+            _decode_funding,
+            account,
+            (start_ms, end_ms, upto_height),
+            limit=min(limit, FUNDINGS_MAX),
+            newest_first=newest_first,
+        )
+
+    def twaps_of(
+        self, account: Address, *, limit: int = TWAPS_MAX, upto_height: int = _FOREVER
+    ) -> list[TwapRecord]:
+        """Return the status changes of an account's TWAPs, newest first."""
+        return self._of_account(
+            "twaps",
+            _decode_twap,
+            account,
+            (0, _FOREVER, upto_height),
+            limit=min(limit, TWAPS_MAX),
+            newest_first=True,
+        )
+
+    def rates(
+        self, asset: AssetId, *, start_ms: int = 0, end_ms: int = _FOREVER, limit: int = RATES_MAX
+    ) -> list[RateRecord]:
+        """Return the hourly funding of a market, oldest first."""
+        rows = self._connection.execute(
+            "SELECT record FROM rates WHERE asset = ? AND time_ms BETWEEN ? AND ?"
+            " ORDER BY time_ms, id LIMIT ?",
+            (asset, _sql_int(start_ms), _sql_int(end_ms), min(limit, RATES_MAX)),
+        )
+        return [_decode_rate(record) for (record,) in rows]
+
+    def worth(self, account: Address, universe: Universe, times_ms: list[int]) -> list[Worth]:
+        """Return what an account was worth at some times, at most WORTH_POINTS_MAX of them.
+
+        A time stands for the end of the last whole interval of SAMPLE_MS before it.
+        """
+        account_id = self._account_id(account)
+        worth: list[Worth] = []
+        for time_ms in times_ms[:WORTH_POINTS_MAX]:
+            before = _sql_int(time_ms)
+            held = self._held(account_id, before)
+            assets = {asset for asset, _ in held.sizes}
+            tokens = {token for token, _ in held.tokens}
+            assets |= {pair.asset for pair in universe.pairs if pair.base in tokens}
+            marks = {asset: self._mark(asset, before, universe) for asset in assets}
+            worth.append(worth_of(held, marks, universe))
+        return worth
+
+    def known_since(self, account: Address) -> int | None:
+        """Return when an account first held anything, to the interval; None if it never did."""
+        row = self._one(
+            "SELECT min(sample_ms) FROM holdings WHERE account = ?", (self._account_id(account),)
+        )
+        return None if row is None else row[0]
+
+    def _held(self, account_id: int, before_ms: int) -> HoldingsRecord:
+        row = self._one(
+            "SELECT record FROM holdings WHERE account = ? AND sample_ms < ?"
+            " ORDER BY sample_ms DESC LIMIT 1",
+            (account_id, before_ms),
+        )
+        return NOTHING_HELD if row is None else decode_holdings(row[0])
+
+    def _mark(self, asset: AssetId, before_ms: int, universe: Universe) -> int:
+        row = self._one(
+            "SELECT mark FROM marks WHERE asset = ? AND sample_ms < ?"
+            " ORDER BY sample_ms DESC LIMIT 1",
+            (asset, before_ms),
+        )
+        return opening_price(universe[asset]) if row is None else row[0]
+
+    def _of_account(
+        self,
+        table: str,
+        decode: Callable[[bytes], RecordT],
+        account: Address,
+        bounds: tuple[int, int, int],
+        *,
+        limit: int,
+        newest_first: bool,
+    ) -> list[RecordT]:
+        """Return records of a table; ``bounds`` are first and last time, and height."""
+        start_ms, end_ms, upto_height = bounds
         order = "DESC" if newest_first else "ASC"
         rows = self._connection.execute(
-            "SELECT record FROM ledger WHERE account = ? AND time_ms BETWEEN ? AND ?"
+            f"SELECT record FROM {table} WHERE account = ? AND time_ms BETWEEN ? AND ?"
             f" AND height <= ? ORDER BY time_ms {order}, id {order} LIMIT ?",
             (
                 self._account_id(account),
                 _sql_int(start_ms),
                 _sql_int(end_ms),
                 upto_height,
-                min(limit, LEDGER_MAX),
+                limit,
             ),
         )
-        return [_decode_ledger(record) for (record,) in rows]
+        return [decode(record) for (record,) in rows]
 
     def recent_trades(
         self, asset: AssetId, limit: int, *, upto_height: int = _FOREVER
@@ -222,9 +362,10 @@ class HistoryReader:
         }
         exchange = dict(
             self._connection.execute(
-                "SELECT open_ms, sum(notional) FROM candles WHERE interval = '1d'"
-                " AND open_ms >= ? AND asset IN (SELECT asset FROM markets) GROUP BY open_ms",
-                (first,),
+                "SELECT open_ms, sum(iif(asset < ?, notional, notional / ?)) FROM candles"
+                " WHERE interval = '1d' AND open_ms >= ?"
+                " AND asset IN (SELECT asset FROM markets) GROUP BY open_ms",
+                (SPOT_ASSETS_FROM, E8_PER_MICRO_USD, first),
             )
         )
         return [
@@ -234,23 +375,21 @@ class HistoryReader:
 
     def account_seeds(self, account: Address, upto_height: int) -> AccountSeeds:
         """Return what a view of an account at a height starts with."""
+        fills = self.fills_of(account, limit=RECENT_FILLS_MAX, upto_height=upto_height)
+        orders = self.orders_of(account, limit=RECENT_ORDERS_MAX, upto_height=upto_height)
+        ledger = self.ledger_of(
+            account, limit=RECENT_LEDGER_MAX, newest_first=True, upto_height=upto_height
+        )
+        fundings = self.fundings_of(
+            account, limit=RECENT_FUNDINGS_MAX, newest_first=True, upto_height=upto_height
+        )
+        twaps = self.twaps_of(account, limit=RECENT_TWAPS_MAX, upto_height=upto_height)
         return AccountSeeds(
-            fills=tuple(
-                reversed(self.fills_of(account, limit=RECENT_FILLS_MAX, upto_height=upto_height))
-            ),
-            orders=tuple(
-                reversed(self.orders_of(account, limit=RECENT_ORDERS_MAX, upto_height=upto_height))
-            ),
-            ledger=tuple(
-                reversed(
-                    self.ledger_of(
-                        account,
-                        limit=RECENT_LEDGER_MAX,
-                        newest_first=True,
-                        upto_height=upto_height,
-                    )
-                )
-            ),
+            fills=tuple(reversed(fills)),
+            orders=tuple(reversed(orders)),
+            ledger=tuple(reversed(ledger)),
+            fundings=tuple(reversed(fundings)),
+            twaps=tuple(reversed(twaps)),
         )
 
     def market_seeds(self, asset: AssetId, upto_height: int, time_ms: int) -> MarketSeeds:

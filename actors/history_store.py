@@ -25,14 +25,17 @@ from actors.history_rows import Rows
 from actors.journal_file import SQLITE_ERRORS, connect
 from actors.many_rows import delete_keys, insert_rows
 from model.blocks import GENESIS_DIGEST, Block
-from model.ids import OrderId
+from model.ids import Address, OrderId
 from model.instruments import Instrument
-from model.state import RestingOrder
+from model.state import TwapState
 from model.universe import Universe
-from model.views.records import OpenOrders, OrderRecord
+from model.views.holdings import NOTHING_HELD, AllHoldings, HoldingsRecord
+from model.views.open_orders import OpenOrders, resting_of, trigger_of
+from model.views.records import OrderRecord
+from model.views.twaps import Twaps
 
 APPLICATION_ID: Final = 0x5A_41_52_48
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 WAL_BYTES_MAX: Final = 8 * 2**20
 """The write-ahead log is moved into the file when it is this long, and shortened to it if one
@@ -55,12 +58,32 @@ _SCHEMA: Final = (
         PRIMARY KEY (cloid, account)) WITHOUT ROWID""",
     """CREATE TABLE fills (
         id INTEGER PRIMARY KEY, account INTEGER NOT NULL, time_ms INTEGER NOT NULL,
-        height INTEGER NOT NULL, record BLOB NOT NULL)""",
+        height INTEGER NOT NULL, twap INTEGER, record BLOB NOT NULL)""",
     "CREATE INDEX fills_by_account ON fills (account, time_ms)",
+    "CREATE INDEX slice_fills ON fills (account, time_ms) WHERE twap IS NOT NULL",
     """CREATE TABLE ledger (
         id INTEGER PRIMARY KEY, account INTEGER NOT NULL, time_ms INTEGER NOT NULL,
         height INTEGER NOT NULL, record BLOB NOT NULL)""",
     "CREATE INDEX ledger_by_account ON ledger (account, time_ms)",
+    """CREATE TABLE fundings (
+        id INTEGER PRIMARY KEY, account INTEGER NOT NULL, time_ms INTEGER NOT NULL,
+        height INTEGER NOT NULL, record BLOB NOT NULL)""",
+    "CREATE INDEX fundings_by_account ON fundings (account, time_ms)",
+    """CREATE TABLE rates (
+        id INTEGER PRIMARY KEY, asset INTEGER NOT NULL, time_ms INTEGER NOT NULL,
+        height INTEGER NOT NULL, record BLOB NOT NULL)""",
+    "CREATE INDEX rates_by_asset ON rates (asset, time_ms)",
+    """CREATE TABLE twaps (
+        id INTEGER PRIMARY KEY, account INTEGER NOT NULL, time_ms INTEGER NOT NULL,
+        height INTEGER NOT NULL, record BLOB NOT NULL)""",
+    "CREATE INDEX twaps_by_account ON twaps (account, time_ms)",
+    "CREATE TABLE running_twaps (twap INTEGER PRIMARY KEY, record BLOB NOT NULL)",
+    """CREATE TABLE holdings (
+        account INTEGER, sample_ms INTEGER, record BLOB NOT NULL,
+        PRIMARY KEY (account, sample_ms)) WITHOUT ROWID""",
+    """CREATE TABLE marks (
+        asset INTEGER, sample_ms INTEGER, mark INTEGER NOT NULL,
+        PRIMARY KEY (asset, sample_ms)) WITHOUT ROWID""",
     """CREATE TABLE trades (
         id INTEGER PRIMARY KEY, asset INTEGER NOT NULL, time_ms INTEGER NOT NULL,
         height INTEGER NOT NULL, record BLOB NOT NULL)""",
@@ -87,8 +110,18 @@ _ADD_VOLUME: Final = """ON CONFLICT DO UPDATE SET
     taker = taker + excluded.taker, maker = maker + excluded.maker
 """
 
+_REPLACE_RECORD: Final = "ON CONFLICT DO UPDATE SET record = excluded.record"
+_REPLACE_MARK: Final = "ON CONFLICT DO UPDATE SET mark = excluded.mark"
+_HELD_LAST: Final = """
+SELECT record FROM holdings WHERE account = ? ORDER BY sample_ms DESC LIMIT 1
+"""
+
 _decode_market = msgspec.msgpack.Decoder(Instrument).decode
+_decode_twap = msgspec.msgpack.Decoder(TwapState).decode
 _encode = msgspec.msgpack.Encoder().encode
+
+decode_holdings = msgspec.msgpack.Decoder(HoldingsRecord).decode
+"""Read what an account held at the end of an interval."""
 
 decode_batch = msgspec.msgpack.Decoder(list[tuple[int, OrderRecord]]).decode
 """Read the records of a batch, each with its height, oldest first."""
@@ -106,7 +139,12 @@ class HistoryStore:
             _decode_market(record)
             for (record,) in connection.execute("SELECT record FROM markets ORDER BY asset")
         )
-        self._open_orders = OpenOrders(self._universe, _read_open_orders(connection))
+        self._open_orders = _read_open_orders(connection, self._universe)
+        self._running = Twaps(
+            _decode_twap(record)
+            for (record,) in connection.execute("SELECT record FROM running_twaps")
+        )
+        self._holdings = AllHoldings(self._universe, self._held_last)
         self._batches: int = connection.execute("SELECT max(id) FROM batches").fetchone()[0] or 0
         self._account_ids: dict[str, int] = dict(
             connection.execute("SELECT address, id FROM accounts")
@@ -133,12 +171,15 @@ class HistoryStore:
         Raises:
             sqlite3.Error: the disk or the file failed.
         """
-        rows = Rows(self._universe, self._open_orders, self._account_ids)
+        rows = Rows(
+            self._universe, self._open_orders, self._running, self._holdings, self._account_ids
+        )
         for block in blocks:
             assert block.height == self.height + 1
             assert block.parent == self.digest
             rows.take(block)
             self.height, self.time_ms, self.digest = block.height, block.time_ms, block.digest
+        rows.finish()
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             self._write(rows)
@@ -156,14 +197,18 @@ class HistoryStore:
         connection = self._connection
         insert_rows(connection, "markets (asset, record)", rows.markets)
         insert_rows(connection, "accounts (id, address)", rows.accounts)
-        insert_rows(connection, "fills (account, time_ms, height, record)", rows.fills)
+        insert_rows(connection, "fills (account, time_ms, height, twap, record)", rows.fills)
         insert_rows(connection, "ledger (account, time_ms, height, record)", rows.ledger)
+        insert_rows(connection, "fundings (account, time_ms, height, record)", rows.fundings)
+        insert_rows(connection, "rates (asset, time_ms, height, record)", rows.rates)
         insert_rows(connection, "trades (asset, time_ms, height, record)", rows.trades)
         candles = [(*key, *values) for key, values in rows.candles.items()]
         insert_rows(connection, "candles", candles, _MERGE_CANDLE)
         volumes = [(*key, *values) for key, values in rows.volumes.items()]
         insert_rows(connection, "volumes", volumes, _ADD_VOLUME)
         self._write_orders(rows)
+        self._write_twaps(rows)
+        self._write_worth(rows)
         connection.execute(
             "UPDATE position SET height = ?, time_ms = ?, digest = ?",
             (self.height, self.time_ms, self.digest),
@@ -185,8 +230,25 @@ class HistoryStore:
         delete_keys(connection, "open_orders", "oid", rows.gone)
         insert_rows(connection, "cloids", cloids, _REPLACE_OID)
 
+    def _write_twaps(self, rows: Rows) -> None:
+        connection = self._connection
+        insert_rows(connection, "twaps (account, time_ms, height, record)", rows.twaps)
+        running = [(twap.twap_id, _encode(twap)) for twap in self._running.take_touched()]
+        insert_rows(connection, "running_twaps", running, _REPLACE_RECORD)
+        delete_keys(connection, "running_twaps", "twap", rows.ended_twaps)
 
-def _read_open_orders(connection: sqlite3.Connection) -> list[RestingOrder]:
+    def _write_worth(self, rows: Rows) -> None:
+        held = [(*key, _encode(record)) for key, record in rows.holdings_at.items()]
+        insert_rows(self._connection, "holdings", held, _REPLACE_RECORD)
+        marks = [(*key, mark) for key, mark in rows.marks.items()]
+        insert_rows(self._connection, "marks", marks, _REPLACE_MARK)
+
+    def _held_last(self, account: Address) -> HoldingsRecord:
+        row = self._connection.execute(_HELD_LAST, (self._account_ids.get(account, 0),)).fetchone()
+        return NOTHING_HELD if row is None else decode_holdings(row[0])
+
+
+def _read_open_orders(connection: sqlite3.Connection, universe: Universe) -> OpenOrders:
     """Return the orders that are open; the last record of each is all there is to know about it."""
     last: dict[OrderId, OrderRecord] = {}
     is_open = {oid for (oid,) in connection.execute("SELECT oid FROM open_orders")}
@@ -194,24 +256,13 @@ def _read_open_orders(connection: sqlite3.Connection) -> list[RestingOrder]:
         for _, order in decode_batch(records):
             if order.oid in is_open:
                 last[order.oid] = order
-    return [_resting(order) for order in last.values()]
-
-
-def _resting(order: OrderRecord) -> RestingOrder:
-    """Return the order that a record with the status *open* is about."""
-    return RestingOrder(
-        order.asset,
-        order.account,
-        order.oid,
-        order.is_buy,
-        order.price,
-        order.lots,
-        order.remaining,
-        order.tif,
-        order.reduce_only,
-        order.cloid,
-        order.placed_ms,
-    )
+    waiting = {
+        order.oid: trigger_of(order, order.trigger)
+        for order in last.values()
+        if order.trigger is not None and not order.has_fired
+    }
+    resting = [resting_of(order) for order in last.values() if order.oid not in waiting]
+    return OpenOrders(universe, resting, waiting.values(), known=last.values())
 
 
 def discard(path: Path) -> None:

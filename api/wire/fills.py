@@ -16,7 +16,8 @@ from model.ids import Address, Cloid, OrderId
 from model.instruments import Instrument
 from model.units import format_decimal
 from model.universe import Universe
-from model.views.records import CANCEL_STATUS, Fill, OrderRecord, fill_direction, transaction_hash
+from model.views.open_orders import CANCEL_STATUS
+from model.views.records import Fill, OrderRecord, fill_direction, transaction_hash
 from model.views.summary import round_half_up
 
 AVERAGE_PRICE_DECIMALS: Final = 8

@@ -9,7 +9,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from api.wire.decimals import usd_text
 from model.ids import Address
-from model.views.records import INTERNAL_TRANSFER, LedgerRecord, transaction_hash
+from model.views.money import INTERNAL_TRANSFER
+from model.views.records import LedgerRecord, transaction_hash
 
 PORTFOLIO_PERIODS: Final = (
     "day",

@@ -14,7 +14,8 @@ from api.wire.metadata import Meta
 from api.wire.orders import FrontendOrder
 from model.ids import Address
 from model.state import AgentState
-from model.views.records import INTERNAL_TRANSFER, LedgerRecord
+from model.views.money import INTERNAL_TRANSFER
+from model.views.records import LedgerRecord
 
 _NOTHING: Final = ()
 

@@ -1,47 +1,79 @@
 """One account as its owner sees it: money, positions, open orders, and what happened lately.
 
 The view starts from an ``AccountState`` and what the history knows (``AccountSeeds``), and applies
-the events of its account. Positions are moved by the exchange's own arithmetic. Mark prices are not
-kept here: they belong to the markets and are given when a summary is asked for, as a sequence of
-ticks indexed by asset id.
+the events of its account. Positions and balances are moved by the exchange's own arithmetic. Mark
+prices are not kept here: they belong to the markets and are given when a summary is asked for.
+
+Two things that an ``AccountState`` tells are not followed, since no event says when they change:
+the fee tier, which may change with the day, and the count of requests. Ask the source for them.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 from msgspec import Struct
 
-from model.accounts import Position
+from model.accounts import Position, flat_position
+from model.balances import E8_PER_MICRO_USD, Balance
 from model.events import (
     AgentApproved,
+    AssetSent,
+    CancelScheduled,
+    ClassTransferred,
+    CollateralSeized,
     Credited,
     Event,
+    FundingPaid,
+    IsolatedMarginMoved,
     Leg,
     LeverageUpdated,
+    Liquidated,
     OrderCanceled,
     OrderPlaced,
+    RequestsReserved,
+    ShortfallCovered,
+    SubAccountCreated,
+    SubAccountFunded,
+    SubAccountRenamed,
+    TokenCredited,
+    TokenSent,
     Traded,
+    TwapEnded,
+    TwapStarted,
     UsdSent,
+    Withdrawn,
 )
-from model.ids import AssetId
-from model.state import AccountState, AgentState, PositionState
+from model.ids import SPOT_ASSETS_FROM, USDC, Address, AssetId, TokenId
+from model.instruments import Instrument
+from model.state import (
+    AccountState,
+    AgentState,
+    BalanceState,
+    RestingOrder,
+    SubAccountState,
+)
 from model.universe import Universe
+from model.views.money import fundings_from, ledger_from
+from model.views.open_orders import OpenOrders
 from model.views.records import (
     Fill,
+    FundingRecord,
     LedgerRecord,
     Moment,
-    OpenOrders,
     OrderRecord,
+    TwapRecord,
     fill_of_leg,
-    ledger_from,
 )
+from model.views.twaps import Twaps
 
 RECENT_FILLS_MAX: Final = 2000
 RECENT_ORDERS_MAX: Final = 2000
 RECENT_LEDGER_MAX: Final = 500
+RECENT_FUNDINGS_MAX: Final = 500
+RECENT_TWAPS_MAX: Final = 500
 """Records that a view remembers: as many as the wire shows at once."""
 
 
@@ -51,6 +83,8 @@ class AccountSeeds(Struct, frozen=True, array_like=True):
     fills: tuple[Fill, ...] = ()
     orders: tuple[OrderRecord, ...] = ()
     ledger: tuple[LedgerRecord, ...] = ()
+    fundings: tuple[FundingRecord, ...] = ()
+    twaps: tuple[TwapRecord, ...] = ()
 
 
 NO_SEEDS: Final = AccountSeeds()
@@ -64,13 +98,21 @@ class AccountChanges(Struct, frozen=True, array_like=True):
     fills: tuple[Fill, ...] = ()
     ledger: tuple[LedgerRecord, ...] = ()
     state: bool = False
+    fundings: tuple[FundingRecord, ...] = ()
+    twaps: tuple[TwapRecord, ...] = ()
+
+
+NOTHING: Final = AccountChanges()
+SUMMARY_ONLY: Final = AccountChanges(state=True)
 
 
 class AccountView:
     """One account, followed event by event.
 
-    Public parts: ``address``, ``known``, ``cash``, ``volume``, ``open_orders``, and the rings
-    ``fills``, ``orders`` and ``ledger``, oldest first. ``universe`` is kept by reference.
+    Public parts: ``address``, ``known``, ``cash``, ``volume``, ``open_orders``, ``running`` TWAPs,
+    ``balances`` by token, ``sub_accounts`` (names by address), ``master``, ``cancel_at_ms``, and
+    the rings ``fills``, ``orders``, ``ledger``, ``fundings`` and ``twaps``, oldest first.
+    ``universe`` is kept by reference.
     """
 
     def __init__(
@@ -80,48 +122,42 @@ class AccountView:
         self.known = state.known
         self.cash = state.cash
         self.volume = state.volume
-        self.open_orders = OpenOrders(universe, state.orders, account=state.address)
+        self.master = state.master
+        self.cancel_at_ms = state.cancel_at_ms
+        self.open_orders = OpenOrders(
+            universe, state.orders, state.triggers, account=state.address, known=seeds.orders
+        )
+        self.running = Twaps(state.twaps, account=state.address)
         self.fills: deque[Fill] = deque(seeds.fills, RECENT_FILLS_MAX)
         self.orders: deque[OrderRecord] = deque(seeds.orders, RECENT_ORDERS_MAX)
         self.ledger: deque[LedgerRecord] = deque(seeds.ledger, RECENT_LEDGER_MAX)
+        self.fundings: deque[FundingRecord] = deque(seeds.fundings, RECENT_FUNDINGS_MAX)
+        self.twaps: deque[TwapRecord] = deque(seeds.twaps, RECENT_TWAPS_MAX)
+        self.sub_accounts = {each.account: each.name for each in state.sub_accounts}
+        self.balances: dict[TokenId, Balance] = {}
         self._universe = universe
         self._agents = {agent.name: agent for agent in state.agents}
         self._positions: dict[AssetId, Position] = {}
         for held in state.positions:
-            position = self._touch(held.asset)
-            position.size, position.entry_notional = held.size, held.entry_notional
-            position.leverage = held.leverage
+            self._touch(held.asset).restore(held)
+        for had in state.balances:
+            balance = self._balance(had.token)
+            balance.total, balance.hold, balance.entry = had.total_e8, had.hold_e8, had.entry_e8
         for order in state.orders:
-            self._rest(order.asset, order.is_buy, order.remaining, reduce_only=order.reduce_only)
+            if order.asset < SPOT_ASSETS_FROM:
+                self._rest(order, order.remaining)
 
     def apply(self, event: Event, at: Moment) -> AccountChanges:
         """Take in one event that names this account; others change nothing."""
-        match event:
-            case OrderPlaced() if event.account == self.address:
-                self._rest(event.asset, event.is_buy, event.lots, reduce_only=event.reduce_only)
-            case OrderCanceled() if event.account == self.address:
-                order = self.open_orders.get(event.oid)
-                if order is not None:
-                    lots = -order.remaining
-                    self._rest(order.asset, order.is_buy, lots, reduce_only=order.reduce_only)
-            case Traded():
-                return self._trade(event, at)
-            case Credited() | UsdSent():
-                return self._move_money(event, at)
-            case LeverageUpdated() if event.account == self.address:
-                self._touch(event.asset).leverage = event.leverage
-                return AccountChanges(state=True)
-            case AgentApproved() if event.account == self.address:
-                self._approve(event, at.time_ms)
-                return AccountChanges()
-            case _:
-                pass
-        return self._with_orders(event, at)
+        handler = _HANDLERS.get(type(event))
+        return self._with_orders(event, at) if handler is None else handler(self, event, at)
+
+    # ---- looking -----------------------------------------------------------------------------
 
     def position(self, asset: AssetId) -> Position:
         """Return the position in a market, flat at the default leverage if never touched."""
         position = self._positions.get(asset)
-        return Position(self._universe[asset].default_leverage) if position is None else position
+        return flat_position(self._universe[asset], self.address) if position is None else position
 
     def positions(self) -> Iterator[tuple[AssetId, Position]]:
         """Iterate over the markets that the account ever touched, by asset id."""
@@ -133,31 +169,67 @@ class AccountView:
             agent for _, agent in sorted(self._agents.items()) if time_ms < agent.valid_until
         )
 
+    def balance_states(self) -> tuple[BalanceState, ...]:
+        """Return the spot balances that are not empty, by token."""
+        return tuple(
+            balance.to_state() for _, balance in sorted(self.balances.items()) if balance.total
+        )
+
     def to_state(self, time_ms: int) -> AccountState:
-        """Return the account as the exchange tells it, without agents expired by that time."""
+        """Return the account as the exchange tells it, without agents expired by that time.
+
+        Fee tier and requests are left out.
+        """
+        told = (
+            held.to_state(self._universe[asset], self.address) for asset, held in self.positions()
+        )
         return AccountState(
             self.address,
             self.known,
             self.cash,
             self.volume,
-            tuple(
-                PositionState(asset, held.size, held.entry_notional, True, held.leverage)
-                for asset, held in self.positions()
-                if held.size or held.leverage != self._universe[asset].default_leverage
-            ),
+            tuple(position for position in told if position is not None),
             tuple(self.open_orders),
             self.agents(time_ms),
+            tuple(self.open_orders.triggers.values()),
+            tuple(self.running),
+            self.balance_states(),
+            tuple(SubAccountState(*each) for each in self.sub_accounts.items()),
+            self.master,
+            self.cancel_at_ms,
         )
 
-    def _touch(self, asset: AssetId) -> Position:
-        return self._positions.setdefault(asset, self.position(asset))
+    # ---- orders and trades -------------------------------------------------------------------
+
+    def _placed(self, event: OrderPlaced, at: Moment) -> AccountChanges:
+        changes = self._with_orders(event, at)
+        order = self.open_orders.get(event.oid)
+        if order is not None and event.account == self.address:
+            self._reserve(order, order.remaining)
+        return changes
+
+    def _canceled(self, event: OrderCanceled, at: Moment) -> AccountChanges:
+        order = self.open_orders.get(event.oid)
+        if order is not None:
+            self._reserve(order, -order.remaining)
+        return self._with_orders(event, at)
 
     def _trade(self, event: Traded, at: Moment) -> AccountChanges:
         is_taker = event.taker.account == self.address
         if not is_taker and event.maker.account != self.address:
-            return AccountChanges()
+            return NOTHING
         leg = event.taker if is_taker else event.maker
-        self._settle(event, leg, is_buy=event.taker_is_buy is is_taker)
+        self.known = True
+        order = self.open_orders.get(leg.oid)
+        if order is not None:
+            self._reserve(order, -event.lots)
+        instrument = self._universe[event.asset]
+        is_buy = event.taker_is_buy is is_taker
+        if instrument.base is None:
+            self._settle(event, leg, is_buy=is_buy)
+        else:
+            self._settle_pair(event, leg, instrument, is_buy=is_buy)
+        self.running.apply(event, at)
         fill = fill_of_leg(event, leg, is_taker=is_taker, at=at)
         self.fills.append(fill)
         return self._with_orders(event, at, fills=(fill,))
@@ -165,12 +237,28 @@ class AccountView:
     def _settle(self, event: Traded, leg: Leg, *, is_buy: bool) -> None:
         signed_lots = event.lots if is_buy else -event.lots
         cost = signed_lots * event.price
-        self._touch(event.asset).trade(signed_lots, event.price)
-        self.cash -= cost + leg.fee
+        position = self._touch(event.asset)
+        position.trade(signed_lots, event.price)
+        if position.is_cross:
+            self.cash -= cost + leg.fee
+        else:
+            position.isolated_usd += leg.margin - cost
+            self.cash -= leg.margin + leg.fee
         self.volume += abs(cost)
-        order = self.open_orders.get(leg.oid)
-        if order is not None:
-            self._rest(event.asset, is_buy, -event.lots, reduce_only=order.reduce_only)
+
+    def _settle_pair(
+        self, event: Traded, leg: Leg, instrument: Instrument, *, is_buy: bool
+    ) -> None:
+        assert instrument.base is not None
+        amount, cost = event.lots * instrument.lot_e8, event.lots * event.price
+        base, usdc = self._balance(instrument.base), self._balance(USDC)
+        if is_buy:
+            usdc.spend(cost)
+            base.receive(amount - leg.fee, cost)
+        else:
+            base.spend(amount)
+            usdc.receive(cost - leg.fee)
+        self.volume += cost // E8_PER_MICRO_USD
 
     def _with_orders(
         self, event: Event, at: Moment, fills: tuple[Fill, ...] = ()
@@ -179,30 +267,213 @@ class AccountView:
         self.orders.extend(orders)
         return AccountChanges(orders, fills, (), bool(orders or fills))
 
-    def _move_money(self, event: Credited | UsdSent, at: Moment) -> AccountChanges:
-        mine = tuple(entry for entry in ledger_from(event, at) if entry.account == self.address)
-        if not mine:
-            return AccountChanges()
-        self.known = True
-        is_sender = isinstance(event, UsdSent) and event.sender == self.address
-        self.cash += -event.usd if is_sender else event.usd
-        self.ledger.extend(mine)
-        return AccountChanges(ledger=mine, state=True)
+    def _reserve(self, order: RestingOrder, lots: int) -> None:
+        """Reserve what so many lots of an order demand, or free it if negative."""
+        instrument = self._universe[order.asset]
+        if instrument.base is None:
+            self._rest(order, lots)
+        elif order.is_buy:
+            self._balance(USDC).hold += lots * order.price
+        else:
+            self._balance(instrument.base).hold += lots * instrument.lot_e8
 
-    def _approve(self, event: AgentApproved, time_ms: int) -> None:
-        self._agents.pop(event.name, None)
-        if event.agent:
-            for name, agent in list(self._agents.items()):
-                if agent.valid_until <= time_ms:
-                    del self._agents[name]
-            self._agents[event.name] = AgentState(event.agent, event.name, event.valid_until)
-
-    def _rest(self, asset: AssetId, is_buy: bool, lots: int, *, reduce_only: bool) -> None:
+    def _rest(self, order: RestingOrder, lots: int) -> None:
         """Add to the lots that rest in a market; reduce-only orders demand nothing."""
-        position = self._touch(asset)
-        if reduce_only:
+        position = self._touch(order.asset)
+        if order.reduce_only:
             return
-        if is_buy:
+        if order.is_buy:
             position.resting_buys += lots
         else:
             position.resting_sells += lots
+
+    def _twap(self, event: TwapStarted | TwapEnded, at: Moment) -> AccountChanges:
+        record = self.running.apply(event, at)
+        if record is None:
+            return NOTHING
+        self.twaps.append(record)
+        return AccountChanges(twaps=(record,))
+
+    # ---- positions ---------------------------------------------------------------------------
+
+    def _leverage(self, event: LeverageUpdated, _: Moment) -> AccountChanges:
+        if event.account != self.address:
+            return NOTHING
+        self._touch(event.asset).choose(event.leverage, is_cross=event.is_cross)
+        return SUMMARY_ONLY
+
+    def _isolated_margin(self, event: IsolatedMarginMoved, _: Moment) -> AccountChanges:
+        if event.account != self.address:
+            return NOTHING
+        self.cash -= event.usd
+        self._touch(event.asset).isolated_usd += event.usd
+        return SUMMARY_ONLY
+
+    def _funding(self, event: FundingPaid, at: Moment) -> AccountChanges:
+        mine = tuple(paid for paid in event.payments if paid.account == self.address)
+        for paid in mine:
+            position = self._touch(event.asset)
+            position.pay_funding(-paid.usd)
+            if paid.is_cross:
+                self.cash += paid.usd
+            else:
+                position.isolated_usd += paid.usd
+        records = tuple(fundings_from(event, at, mine))
+        self.fundings.extend(records)
+        return AccountChanges(state=bool(records), fundings=records)
+
+    def _seized(self, event: CollateralSeized, _: Moment) -> AccountChanges:
+        if event.account == self.address:
+            self._pay(event.asset, -event.usd)
+        if event.backstop == self.address:
+            self.known = True
+            self.cash += event.usd
+        return SUMMARY_ONLY
+
+    def _shortfall(self, event: ShortfallCovered, _: Moment) -> AccountChanges:
+        if event.account == self.address:
+            self._pay(event.asset, event.usd)
+        if event.backstop == self.address:
+            self.cash -= event.from_backstop
+        return SUMMARY_ONLY
+
+    def _pay(self, asset: AssetId | None, usd: int) -> None:
+        """Pay into the cross cash, or into an isolated position."""
+        if asset is None:
+            self.cash += usd
+        else:
+            self._touch(asset).isolated_usd += usd
+
+    # ---- money -------------------------------------------------------------------------------
+
+    def _moved(self, event: Event, at: Moment) -> AccountChanges:
+        """Take in an event that the ledger shows."""
+        mine = tuple(entry for entry in ledger_from(event, at) if entry.account == self.address)
+        if not mine:
+            return NOTHING
+        self.known = True
+        self._move(event)
+        self.ledger.extend(mine)
+        return AccountChanges(ledger=mine, state=True)
+
+    def _move(self, event: Event) -> None:
+        match event:
+            case Credited():
+                self.cash += event.usd
+            case Withdrawn():
+                self.cash -= event.usd + event.fee
+            case UsdSent():
+                self.cash += self._sign(event.sender, event.destination) * event.usd
+            case SubAccountFunded():
+                usd = event.usd if event.is_deposit else -event.usd
+                self.cash += self._sign(event.master, event.account) * usd
+            case ClassTransferred():
+                usd = event.usd if event.to_perp else -event.usd
+                self.cash += usd
+                self._add_tokens(USDC, -usd * E8_PER_MICRO_USD)
+            case TokenCredited():
+                self._add_tokens(event.token, event.amount_e8)
+            case TokenSent():
+                sign = self._sign(event.sender, event.destination)
+                self._add_tokens(event.token, sign * event.amount_e8)
+            case AssetSent():
+                if event.sender == self.address:
+                    self._add_asset(event.token, -event.amount_e8, is_perp=event.from_perp)
+                if event.destination == self.address:
+                    self._add_asset(event.token, event.amount_e8, is_perp=event.to_perp)
+            case _:
+                pass  # a liquidation moves nothing by itself
+
+    def _sign(self, sender: Address, destination: Address) -> int:
+        """Return what a transfer counts for this account: -1, 1, or 0 to itself."""
+        return (destination == self.address) - (sender == self.address)
+
+    def _add_asset(self, token: TokenId, amount_e8: int, *, is_perp: bool) -> None:
+        if is_perp:
+            self.cash += amount_e8 // E8_PER_MICRO_USD
+        else:
+            self._add_tokens(token, amount_e8)
+
+    def _add_tokens(self, token: TokenId, amount_e8: int) -> None:
+        balance = self._balance(token)
+        if amount_e8 < 0:
+            balance.spend(-amount_e8)
+        else:
+            balance.receive(amount_e8)
+
+    def _bought_requests(self, event: RequestsReserved, _: Moment) -> AccountChanges:
+        if event.account != self.address:
+            return NOTHING
+        self.cash -= event.usd
+        return SUMMARY_ONLY
+
+    # ---- who acts ----------------------------------------------------------------------------
+
+    def _approve(self, event: AgentApproved, at: Moment) -> AccountChanges:
+        if event.account != self.address:
+            return NOTHING
+        self._agents.pop(event.name, None)
+        if event.agent:
+            for name, agent in list(self._agents.items()):
+                if agent.valid_until <= at.time_ms:
+                    del self._agents[name]
+            self._agents[event.name] = AgentState(event.agent, event.name, event.valid_until)
+        return NOTHING
+
+    def _sub_account(
+        self, event: SubAccountCreated | SubAccountRenamed, _: Moment
+    ) -> AccountChanges:
+        if event.master == self.address:
+            self.sub_accounts[event.account] = event.name
+        elif event.account == self.address:
+            self.known = True
+            self.master = event.master
+        return NOTHING
+
+    def _schedule(self, event: CancelScheduled, _: Moment) -> AccountChanges:
+        if event.account == self.address:
+            self.cancel_at_ms = event.at_ms
+        return NOTHING
+
+    def _touch(self, asset: AssetId) -> Position:
+        return self._positions.setdefault(asset, self.position(asset))
+
+    def _balance(self, token: TokenId) -> Balance:
+        balance = self.balances.get(token)
+        if balance is None:
+            balance = self.balances[token] = Balance(token)
+        return balance
+
+
+_HANDLERS: Final[dict[type, Callable[[AccountView, Any, Moment], AccountChanges]]] = {
+    OrderPlaced: AccountView._placed,
+    OrderCanceled: AccountView._canceled,
+    Traded: AccountView._trade,
+    TwapStarted: AccountView._twap,
+    TwapEnded: AccountView._twap,
+    LeverageUpdated: AccountView._leverage,
+    IsolatedMarginMoved: AccountView._isolated_margin,
+    FundingPaid: AccountView._funding,
+    CollateralSeized: AccountView._seized,
+    ShortfallCovered: AccountView._shortfall,
+    RequestsReserved: AccountView._bought_requests,
+    AgentApproved: AccountView._approve,
+    SubAccountCreated: AccountView._sub_account,
+    SubAccountRenamed: AccountView._sub_account,
+    CancelScheduled: AccountView._schedule,
+    **dict.fromkeys(
+        (
+            Credited,
+            Withdrawn,
+            UsdSent,
+            SubAccountFunded,
+            ClassTransferred,
+            TokenCredited,
+            TokenSent,
+            AssetSent,
+            Liquidated,
+        ),
+        AccountView._moved,
+    ),
+}
+"""What an event means to an account; those that are not here can only concern its orders."""

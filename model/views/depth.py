@@ -20,6 +20,7 @@ from msgspec import Struct
 from model.events import Event, OrderCanceled, OrderPlaced, Traded
 from model.ids import OrderId
 from model.state import MarketState, RestingOrder
+from model.views.records import OFF_BOOK
 
 LEVELS_MAX: Final = 20
 """Levels of a side that the wire shows."""
@@ -162,7 +163,7 @@ class BookView:
             side.add(event.price, event.lots)
         elif isinstance(event, OrderCanceled):
             self._reduce(event.oid, event.remaining)
-        elif isinstance(event, Traded):
+        elif isinstance(event, Traded) and event.kind not in OFF_BOOK:
             self._reduce(event.maker.oid, event.lots)
             self._reduce(event.taker.oid, event.lots)
 

@@ -1,5 +1,8 @@
 """One market as its readers see it: book, latest trades, candles, and the numbers of its context.
 
+A market is a perpetual or a spot pair. A pair has neither oracle, funding nor open interest; its
+mark price is that of its last trade.
+
 The view starts from a ``MarketState`` and what the history knows (``MarketSeeds``), and applies the
 events of its market block by block. The day's volume is a rolling one: minutes enter as they are
 traded and leave after a day.
@@ -14,10 +17,10 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from model.events import Event, Leg, OracleMoved, Traded
-from model.instruments import round_to_grid
+from model.events import Event, FundingPaid, Leg, OracleMoved, PremiumSampled, Traded
+from model.instruments import Instrument, round_to_grid
 from model.state import MarketState
-from model.units import USD
+from model.units import RATE_SCALE
 from model.views.candles import (
     DAY_MS,
     INTERVALS,
@@ -28,17 +31,12 @@ from model.views.candles import (
     merged,
 )
 from model.views.depth import BookSide, BookView, Changes
-from model.views.records import Candle, Moment, TradeRecord, trade_from
+from model.views.records import OFF_BOOK, Candle, Moment, TradeRecord, trade_from
 
 RECENT_TRADES_MAX: Final = 100
 """Trades that a view remembers; the wire shows fewer."""
 
-MAJORS: Final = frozenset({"BTC", "ETH"})
-IMPACT_NOTIONAL_MAJOR: Final = 20_000 * USD
-IMPACT_NOTIONAL: Final = 6_000 * USD
-"""Value that the impact price is asked for (Hyperliquid documentation, funding)."""
-
-RATIO_SCALE: Final = 10**10
+RATIO_SCALE: Final = RATE_SCALE
 """Ratios such as the premium are integers of this fraction."""
 
 
@@ -74,7 +72,8 @@ class MarketContext(Struct, frozen=True, array_like=True):
 
     ``twice_mid`` is best bid plus best ask, None where a side is empty. ``impact`` is impact bid
     and ask, None where a side is too thin. ``premium`` is in units of 1 / RATIO_SCALE, None like
-    ``impact``. Volumes are of the last day.
+    ``impact``. Volumes are of the last day. ``funding_rate`` is the hourly rate so far, in the
+    same unit. All of a pair but its prices and volumes are nothing.
     """
 
     oracle: int
@@ -86,6 +85,7 @@ class MarketContext(Struct, frozen=True, array_like=True):
     previous_day_price: int
     day_lots: int
     day_notional: int
+    funding_rate: int = 0
 
 
 class DayVolume:
@@ -125,8 +125,9 @@ class MarketView:
     """One market, followed block by block.
 
     Public parts: ``book``, ``trades`` (oldest first), ``candles`` (fold by interval), ``oracle``,
-    ``mark``, ``last`` (0 before the first trade), ``open_interest``, and ``time_ms``, the latest
-    chain time that the view heard of.
+    ``mark``, ``last`` (0 before the first trade), ``open_interest``, ``premium`` and
+    ``funding_rate`` (of the latest sample), and ``time_ms``, the latest chain time that the view
+    heard of.
     """
 
     def __init__(self, state: MarketState, time_ms: int, seeds: MarketSeeds = NO_SEEDS) -> None:
@@ -136,14 +137,16 @@ class MarketView:
         self.mark = state.mark
         self.last = state.last
         self.open_interest = state.open_interest
+        self.premium = state.premium
+        self.funding_rate = state.funding_rate
         self.time_ms = time_ms
         self.trades: deque[TradeRecord] = deque(seeds.trades, RECENT_TRADES_MAX)
         forming = {candle.interval: candle for candle in seeds.forming}
         self.candles = {name: CandleFold(name, forming.get(name)) for name in INTERVALS}
-        tick_e8 = self.instrument.tick_e8
-        opening = round_to_grid(self.instrument.opening_price_e8, tick_e8) // tick_e8
         previous = seeds.previous_day_price
-        self.day = DayVolume(seeds.minutes, opening if previous is None else previous)
+        if previous is None:
+            previous = opening_price(self.instrument)
+        self.day = DayVolume(seeds.minutes, previous)
 
     def apply(
         self, height: int, time_ms: int, events: Iterable[tuple[int, Event]]
@@ -155,11 +158,17 @@ class MarketView:
         for index, event in events:
             self.book.apply(event)
             if isinstance(event, Traded):
-                trades.append(trade_from(event, Moment(height, time_ms, index)))
-                self.open_interest += _longs_opened(event)
+                if event.kind not in OFF_BOOK:
+                    trades.append(trade_from(event, Moment(height, time_ms, index)))
+                if not self.instrument.is_spot:
+                    self.open_interest += _longs_opened(event)
             elif isinstance(event, OracleMoved):
                 self.oracle, self.mark = event.oracle, event.mark
                 oracle = True
+            elif isinstance(event, PremiumSampled):
+                self.premium, self.funding_rate = event.premium, event.rate
+            elif isinstance(event, FundingPaid):
+                self.funding_rate = event.rate
         if trades:
             self._trade(trades, time_ms)
         return MarketChanges(self.book.take_changes(), tuple(trades), closed, oracle)
@@ -196,11 +205,13 @@ class MarketView:
             self.day.previous_price,
             self.day.lots,
             self.day.notional,
+            self.funding_rate,
         )
 
     def _impact(self) -> tuple[int, int] | None:
-        major = self.instrument.name in MAJORS
-        notional = IMPACT_NOTIONAL_MAJOR if major else IMPACT_NOTIONAL
+        if self.instrument.is_spot:
+            return None
+        notional = self.instrument.impact_notional
         bid = impact_price(self.book.bids, notional)
         ask = impact_price(self.book.asks, notional)
         return None if bid is None or ask is None else (bid, ask)
@@ -208,10 +219,18 @@ class MarketView:
     def _trade(self, trades: list[TradeRecord], time_ms: int) -> None:
         self.trades.extend(trades)
         self.last = trades[-1].price
+        if self.instrument.is_spot:
+            self.mark = self.last
         part = candle_of(trades, trades[0].asset, "1m", time_ms)
         self.day.add(part, time_ms)
         for fold in self.candles.values():
             fold.add(part, time_ms)
+
+
+def opening_price(instrument: Instrument) -> int:
+    """Return the price that a market was listed with, in ticks."""
+    tick_e8 = instrument.tick_e8
+    return round_to_grid(instrument.opening_price_e8, tick_e8) // tick_e8
 
 
 def impact_price(side: BookSide, notional: int) -> int | None:

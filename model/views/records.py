@@ -4,63 +4,32 @@ Events are terse: after ``OrderPlaced`` an order is only an id. A record is comp
 holds it can show it without looking anything up but the instrument. Prices are ticks, sizes lots,
 money micro-USD, times milliseconds.
 
-``OpenOrders`` is the fold that completes them. It is the only place that knows what an order's
-status becomes when an event touches it, so the history, the account and the streams cannot
-disagree.
+Records of trades are made here. Those of orders need what was placed before: they come from the
+fold in ``model.views.open_orders``; those of TWAPs from ``model.views.twaps``; those of money from
+``model.views.money``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from model.commands import Tif
-from model.events import (
-    CancelReason,
-    Credited,
-    Event,
-    Leg,
-    OrderCanceled,
-    OrderPlaced,
-    OrderRefused,
-    Traded,
-    UsdSent,
-)
-from model.ids import Address, AssetId, Cloid, OrderId, TradeId
-from model.instruments import Instrument
-from model.refusals import WIRE
-from model.state import RestingOrder
-from model.universe import Universe
-
-OPEN: Final = "open"
-FILLED: Final = "filled"
-CANCEL_STATUS: Final[dict[CancelReason, str]] = {
-    CancelReason.CANCELED: "canceled",
-    CancelReason.IOC_REMAINDER: "canceled",
-    CancelReason.SELF_TRADE: "selfTradeCanceled",
-    CancelReason.MARGIN: "marginCanceled",
-    CancelReason.REDUCE_ONLY: "reduceOnlyCanceled",
-    CancelReason.MODIFIED: "canceled",
-}
-"""Status of an order that left the book. Source: Hyperliquid API documentation, order statuses."""
-
-NOTHING_FOUND_STATUS: Final[dict[Tif, str]] = {
-    Tif.IOC: "iocCancelRejected",
-    Tif.FRONTEND_MARKET: "marketOrderNoLiquidityRejected",
-}
-"""Status of an immediate order that met nobody; its owner was answered with an error.
-
-Same source.
-"""
+from model.events import Leg, Traded, TradeKind, TriggerTerms
+from model.ids import SPOT_ASSETS_FROM, USDC, Address, AssetId, Cloid, OrderId, TokenId, TradeId
 
 NO_ORDER_ID: Final = OrderId(0)
 """Id in the record of a refused order, which never got one."""
 
-DEPOSIT: Final = "deposit"
-INTERNAL_TRANSFER: Final = "internalTransfer"
+NO_HASH: Final = "0x" + "0" * 64
+"""Hash of what no command of a client caused, such as a TWAP's slices."""
+
+
+OFF_BOOK: Final = frozenset((TradeKind.BACKSTOP, TradeKind.DELEVERAGING))
+"""Kinds of trades in which no order met another. They are shown to their accounts only: they are no
+news of what the market would trade at.
+"""
 
 
 class Moment(Struct, frozen=True, array_like=True, gc=False):
@@ -77,6 +46,10 @@ class OrderRecord(Struct, frozen=True, array_like=True, gc=False):
     ``lots`` is the size at placement and ``remaining`` what was unfilled when the status was taken:
     nothing for a filled order, the dropped remainder for a canceled one. ``oid`` is NO_ORDER_ID for
     a refused order.
+
+    ``trigger`` are the terms of an order that waits for a price or, with ``has_fired``, that came
+    of one. ``parent`` is the order that it is attached to; ``is_position`` means that it closes
+    whatever the position is. ``twap_id`` is that of the TWAP whose slice the order is.
     """
 
     account: Address
@@ -92,6 +65,12 @@ class OrderRecord(Struct, frozen=True, array_like=True, gc=False):
     placed_ms: int
     status: str
     status_ms: int
+    trigger: TriggerTerms | None = None
+    has_fired: bool = False
+    is_position: bool = False
+    parent: OrderId | None = None
+    is_armed: bool = True
+    twap_id: int | None = None
 
 
 class Fill(Struct, frozen=True, array_like=True, gc=False):
@@ -99,7 +78,9 @@ class Fill(Struct, frozen=True, array_like=True, gc=False):
 
     ``start_position`` is signed and from before the trade; ``closed_pnl`` is before the fee; a
     negative ``fee`` is a rebate; ``crossed`` is true for the taker. ``height`` and ``index`` give
-    the hash.
+    the hash. Of a pair, money is in 1e-8 and ``fee`` in the token that was received.
+
+    ``liquidated`` is the account that was liquidated by the trade, at ``mark``, cross or isolated.
     """
 
     account: Address
@@ -117,6 +98,11 @@ class Fill(Struct, frozen=True, array_like=True, gc=False):
     time_ms: int
     height: int
     index: int
+    twap_id: int | None = None
+    kind: TradeKind = TradeKind.BOOK
+    liquidated: Address | None = None
+    mark: int = 0
+    is_isolated: bool = False
 
 
 class TradeRecord(Struct, frozen=True, array_like=True, gc=False):
@@ -135,11 +121,14 @@ class TradeRecord(Struct, frozen=True, array_like=True, gc=False):
 
 
 class LedgerRecord(Struct, frozen=True, array_like=True, gc=False):
-    """Money of one account that moved without a trade.
+    """Money or tokens of one account that moved without a trade, or a liquidation of it.
 
-    ``kind`` is DEPOSIT or INTERNAL_TRANSFER. ``usd`` is positive in both directions; ``sender`` and
-    ``destination`` tell which it was, and are the account itself for a deposit. ``fee`` is what the
-    sender paid on top.
+    ``kind`` is one of those in ``model.views.money``. ``usd`` is positive in both directions;
+    ``sender`` and ``destination`` tell which it was, and are the account itself where nobody else
+    has part in it. ``fee`` is what the sender paid on top. ``token`` and ``amount_e8`` are those of
+    a transfer of tokens, ``usd`` then what they were worth. ``from_perp`` and ``to_perp`` name the
+    class at each end. Of a liquidation, ``usd`` is the notional of ``positions`` (asset and signed
+    size), and ``account_value`` what the account or the isolated position was worth.
     """
 
     account: Address
@@ -151,6 +140,55 @@ class LedgerRecord(Struct, frozen=True, array_like=True, gc=False):
     time_ms: int
     height: int
     index: int
+    token: TokenId = USDC
+    amount_e8: int = 0
+    from_perp: bool = True
+    to_perp: bool = True
+    nonce: int | None = None
+    account_value: int = 0
+    is_cross: bool = True
+    positions: tuple[tuple[AssetId, int], ...] = ()
+
+
+class FundingRecord(Struct, frozen=True, array_like=True, gc=False):
+    """Funding of one position: ``usd`` is negative if it was paid. ``rate`` in 1 / RATE_SCALE."""
+
+    account: Address
+    asset: AssetId
+    usd: int
+    size: int
+    rate: int
+    time_ms: int
+    height: int
+
+
+class RateRecord(Struct, frozen=True, array_like=True, gc=False):
+    """One hour's funding of a market, in 1 / RATE_SCALE."""
+
+    asset: AssetId
+    rate: int
+    premium: int
+    time_ms: int
+    height: int
+
+
+class TwapRecord(Struct, frozen=True, array_like=True, gc=False):
+    """A TWAP at one change of its status. Fields as in ``state.TwapState``."""
+
+    account: Address
+    twap_id: int
+    asset: AssetId
+    is_buy: bool
+    lots: int
+    reduce_only: bool
+    minutes: int
+    randomize: bool
+    started_ms: int
+    executed_lots: int
+    executed_notional: int
+    status: str
+    status_ms: int
+    height: int
 
 
 class Candle(Struct, frozen=True, array_like=True, gc=False):
@@ -177,9 +215,24 @@ def transaction_hash(height: int, index: int) -> str:
     return f"0x{height:032x}{index:032x}"
 
 
+def fill_hash(fill: Fill) -> str:
+    """Return the hash that the wire shows for a fill; slices of a TWAP have none."""
+    return NO_HASH if fill.twap_id is not None else transaction_hash(fill.height, fill.index)
+
+
 def fill_direction(fill: Fill) -> str:
-    """Return what a fill did to its account's position in the words of the wire: ``Open Long``."""
+    """Return what a fill did to its account's position in the words of the wire: ``Open Long``.
+
+    Only the backstop's trades are named after the liquidation: those in the book look like others.
+    """
+    if fill.asset >= SPOT_ASSETS_FROM:
+        return "Buy" if fill.is_buy else "Sell"
     before = fill.start_position
+    if fill.kind is TradeKind.DELEVERAGING:
+        return "Auto-Deleveraging"
+    if fill.kind is TradeKind.BACKSTOP and fill.crossed:
+        margin = "Isolated" if fill.is_isolated else "Cross"
+        return f"Liquidated {margin} {'Long' if before > 0 else 'Short'}"
     after = before + (fill.lots if fill.is_buy else -fill.lots)
     if before * after < 0:
         return "Long > Short" if before > 0 else "Short > Long"
@@ -197,6 +250,7 @@ def fills_from(event: Traded, at: Moment) -> tuple[Fill, Fill]:
 
 def fill_of_leg(event: Traded, leg: Leg, *, is_taker: bool, at: Moment) -> Fill:
     """Return one side of a trade."""
+    kind = event.kind
     return Fill(
         leg.account,
         event.asset,
@@ -213,6 +267,11 @@ def fill_of_leg(event: Traded, leg: Leg, *, is_taker: bool, at: Moment) -> Fill:
         at.time_ms,
         at.height,
         at.index,
+        leg.twap_id,
+        kind,
+        None if kind is TradeKind.BOOK else event.taker.account,
+        event.mark,
+        event.is_isolated,
     )
 
 
@@ -231,191 +290,4 @@ def trade_from(event: Traded, at: Moment) -> TradeRecord:
         at.time_ms,
         at.height,
         at.index,
-    )
-
-
-def ledger_from(event: Event, at: Moment) -> tuple[LedgerRecord, ...]:
-    """Return the ledger entries of an event: one for a credit, one a side for a transfer."""
-    if isinstance(event, Credited):
-        kind, sender, destination = DEPOSIT, event.account, event.account
-    elif isinstance(event, UsdSent):
-        kind, sender, destination = INTERNAL_TRANSFER, event.sender, event.destination
-    else:
-        return ()
-    accounts = (sender,) if sender == destination else (sender, destination)
-    return tuple(
-        LedgerRecord(
-            account, kind, event.usd, sender, destination, 0, at.time_ms, at.height, at.index
-        )
-        for account in accounts
-    )
-
-
-def refused_order(event: OrderRefused, instrument: Instrument, time_ms: int) -> OrderRecord | None:
-    """Return the record of a refused order, or None where only the answer tells of it.
-
-    Reasons with a status come after the checks of form, so price and size are on the grid.
-    """
-    status = WIRE[event.reason].status
-    if status is None:
-        return None
-    spec = event.spec
-    lots = spec.size_e8 // instrument.lot_e8
-    return OrderRecord(
-        event.account,
-        spec.asset,
-        NO_ORDER_ID,
-        spec.cloid,
-        spec.is_buy,
-        spec.price_e8 // instrument.tick_e8,
-        lots,
-        lots,
-        spec.tif,
-        spec.reduce_only,
-        time_ms,
-        status,
-        time_ms,
-    )
-
-
-class OpenOrders:
-    """The orders that are open, kept by applying events, and the records that the changes give.
-
-    With ``account`` only that account's orders are followed and recorded. ``universe`` is
-    kept by reference, so that markets listed later are seen. Events of
-    orders that are not known are left out: they belong to other accounts. Orders iterate in the
-    order of their ids, oldest first.
-
-    An immediate order never rests, so it gets no record before its last one: *filled*, or
-    *canceled* with what it could not fill. A partial fill of any other order is a record *open*
-    with a smaller remainder.
-    """
-
-    __slots__ = ("_account", "_orders", "_universe")
-
-    def __init__(
-        self,
-        universe: Universe,
-        orders: Iterable[RestingOrder] = (),
-        *,
-        account: Address | None = None,
-    ) -> None:
-        self._universe = universe
-        self._account = account
-        self._orders: dict[OrderId, RestingOrder] = {
-            order.oid: order for order in sorted(orders, key=_by_id)
-        }
-
-    def __len__(self) -> int:
-        return len(self._orders)
-
-    def __iter__(self) -> Iterator[RestingOrder]:
-        return iter(self._orders.values())
-
-    def get(self, oid: OrderId) -> RestingOrder | None:
-        """Return an open order, or None."""
-        return self._orders.get(oid)
-
-    def by_cloid(self, account: Address, cloid: Cloid) -> RestingOrder | None:
-        """Return the open order of an account with that client id, or None. Linear in orders."""
-        for order in self._orders.values():
-            if order.cloid == cloid and order.account == account:
-                return order
-        return None
-
-    def apply(self, event: Event, time_ms: int) -> list[OrderRecord]:
-        """Take one event in; return the status changes that it means, in order."""
-        match event:  # the most frequent first: every view and the history pass here
-            case OrderPlaced():
-                change = self._placed(event, time_ms)
-            case OrderCanceled():
-                change = self._canceled(event, time_ms)
-            case Traded():
-                taken = self._filled(event.taker, event.lots, time_ms)
-                made = self._filled(event.maker, event.lots, time_ms)
-                return [change for change in (taken, made) if change is not None]
-            case OrderRefused():
-                change = self._refused(event, time_ms)
-            case _:
-                return []
-        return [] if change is None else [change]
-
-    def _placed(self, event: OrderPlaced, time_ms: int) -> OrderRecord | None:
-        if self._account is not None and event.account != self._account:
-            return None
-        order = RestingOrder(
-            event.asset,
-            event.account,
-            event.oid,
-            event.is_buy,
-            event.price,
-            event.lots,
-            event.lots,
-            event.tif,
-            event.reduce_only,
-            event.cloid,
-            time_ms,
-        )
-        self._orders[event.oid] = order
-        return None if is_immediate(event.tif) else order_record(order, OPEN, time_ms)
-
-    def _filled(self, leg: Leg, lots: int, time_ms: int) -> OrderRecord | None:
-        order = self._orders.get(leg.oid)
-        if order is None:
-            return None
-        remaining = order.remaining - lots
-        if remaining == 0:
-            del self._orders[leg.oid]
-            return order_record(order, FILLED, time_ms, remaining)
-        left = self._orders[leg.oid] = replace(order, remaining=remaining)
-        return None if is_immediate(order.tif) else order_record(left, OPEN, time_ms)
-
-    def _canceled(self, event: OrderCanceled, time_ms: int) -> OrderRecord | None:
-        order = self._orders.pop(event.oid, None)
-        if order is None:
-            return None
-        status = _status_of_canceled(order, event)
-        return order_record(order, status, time_ms, event.remaining)
-
-    def _refused(self, event: OrderRefused, time_ms: int) -> OrderRecord | None:
-        if self._account is not None and event.account != self._account:
-            return None
-        instrument = self._universe.get(event.spec.asset)
-        return None if instrument is None else refused_order(event, instrument, time_ms)
-
-
-def _status_of_canceled(order: RestingOrder, event: OrderCanceled) -> str:
-    """Return the status of an order that is gone; an immediate one that met nobody was refused."""
-    if event.reason is CancelReason.IOC_REMAINDER and event.remaining == order.lots:
-        return NOTHING_FOUND_STATUS[order.tif]
-    return CANCEL_STATUS[event.reason]
-
-
-def _by_id(order: RestingOrder) -> OrderId:
-    return order.oid
-
-
-def is_immediate(tif: Tif) -> bool:
-    """Tell whether an order of that time in force never rests."""
-    return tif is Tif.IOC or tif is Tif.FRONTEND_MARKET
-
-
-def order_record(
-    order: RestingOrder, status: str, status_ms: int, remaining: int | None = None
-) -> OrderRecord:
-    """Return the record of an order at a status; ``remaining`` replaces the order's own."""
-    return OrderRecord(
-        order.account,
-        order.asset,
-        order.oid,
-        order.cloid,
-        order.is_buy,
-        order.price,
-        order.lots,
-        order.remaining if remaining is None else remaining,
-        order.tif,
-        order.reduce_only,
-        order.placed_ms,
-        status,
-        status_ms,
     )

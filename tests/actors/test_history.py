@@ -18,16 +18,16 @@ from model.exchange import Exchange
 from model.ids import AssetId
 from model.universe import Universe
 from model.views.candles import DAY_MS, INTERVALS, candle_of, interval_start
+from model.views.money import ledger_from
+from model.views.open_orders import OpenOrders
 from model.views.records import (
     Candle,
     Fill,
     LedgerRecord,
     Moment,
-    OpenOrders,
     OrderRecord,
     TradeRecord,
     fills_from,
-    ledger_from,
     trade_from,
 )
 from supervision import ChildSpec, MailboxSpec, OnFull, Registry, SupervisorSpec, open_system

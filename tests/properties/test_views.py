@@ -36,7 +36,8 @@ from model.universe import Universe
 from model.views.account import AccountView
 from model.views.depth import Level
 from model.views.market import MarketView
-from model.views.records import FILLED, OPEN, Moment, OrderRecord
+from model.views.open_orders import FILLED, OPEN
+from model.views.records import Moment, OrderRecord
 from model.views.summary import summarize
 
 ASSETS = [AssetId(0), AssetId(1)]

@@ -15,9 +15,8 @@ from model.units import USD
 from model.universe import Universe
 from model.views.account import AccountView
 from model.views.market import MarketContext
+from model.views.money import DEPOSIT, INTERNAL_TRANSFER
 from model.views.records import (
-    DEPOSIT,
-    INTERNAL_TRANSFER,
     Candle,
     Fill,
     LedgerRecord,

@@ -14,7 +14,7 @@ from model.views.records import Candle
 BTC = AssetId(0)
 ALICE = Address("0x" + "a" * 40)
 BOB = Address("0x" + "b" * 40)
-INSTRUMENT = Instrument(BTC, "BTC", 5, 40, 65_000 * 10**8)
+INSTRUMENT = Instrument(BTC, "BTC", 5, 40, 65_000 * 10**8, impact_notional=20_000 * 10**6)
 START_MS = 20_000 * DAY_MS
 
 

@@ -2,17 +2,15 @@
 
 import pytest
 
-from model.commands import CreditSource, OrderSpec, Tif
+from model.commands import OrderSpec, Tif
 from model.events import (
     CancelReason,
-    Credited,
     Event,
     Leg,
     OrderCanceled,
     OrderPlaced,
     OrderRefused,
     Traded,
-    UsdSent,
 )
 from model.ids import Address, AssetId, Cloid, OrderId, TradeId
 from model.instruments import Instrument
@@ -20,7 +18,8 @@ from model.refusals import Refusal
 from model.state import RestingOrder
 from model.universe import Universe
 from model.views import records
-from model.views.records import Moment, OpenOrders
+from model.views.open_orders import OpenOrders
+from model.views.records import Moment
 
 BTC = AssetId(0)
 ALICE = Address("0x" + "a" * 40)
@@ -181,18 +180,6 @@ def test_trade_names_the_buyer_first(taker_is_buy: bool) -> None:
     assert (mine.account, mine.crossed, mine.is_buy) == (ALICE, True, taker_is_buy)
     assert (theirs.account, theirs.crossed, theirs.is_buy) == (BOB, False, not taker_is_buy)
     assert mine.tid == theirs.tid == trade.tid == 9
-
-
-def test_ledger_tells_both_sides_of_a_transfer() -> None:
-    """A credit is one deposit; a transfer is an entry for each side with both names."""
-    (deposit,) = records.ledger_from(Credited(ALICE, 7, CreditSource.FAUCET), AT)
-    out, into = records.ledger_from(UsdSent(ALICE, BOB, 3), AT)
-
-    assert (deposit.kind, deposit.account, deposit.usd) == ("deposit", ALICE, 7)
-    assert (out.account, into.account) == (ALICE, BOB)
-    assert {(e.kind, e.sender, e.destination, e.usd) for e in (out, into)} == {
-        ("internalTransfer", ALICE, BOB, 3)
-    }
 
 
 def test_transaction_hash_has_64_digits_and_tells_commands_apart() -> None:
