@@ -26,7 +26,8 @@ from model.blocks import Block, block_digest, decode_entries
 
 APPLICATION_ID: Final = 0x5A_41_52_41
 SCHEMA_VERSION: Final = 2
-"""Grows with the tables and with what the exchange makes of commands: replaying must give the same."""
+"""Grows with the tables and with what the exchange makes of commands, since replaying must give the
+same."""
 
 PAGE_BYTES: Final = 4096
 ROOT_PAGE: Final = 2
