@@ -23,6 +23,7 @@ from model.state import AccountState, AgentState, PositionState
 
 if TYPE_CHECKING:
     from model.markets import Market
+    from model.triggers import AccountTriggers, Trigger
 
 NEVER_DUE: Final = 2**127
 """Further than any price can travel."""
@@ -191,7 +192,7 @@ class Account:
     trades cost, which it shares with them. ``requests`` were counted so far, ``reserved`` bought,
     and ``beyond_ms`` is when the last one came that was beyond the allowance. ``cancel_at_ms`` is
     when all orders are to be cancelled; ``schedules_fired`` counts how often that came true on the
-    day ``schedules_day``.
+    day ``schedules_day``. ``triggers`` is ``None`` until there was one.
     """
 
     __slots__ = (
@@ -213,6 +214,7 @@ class Account:
         "schedules_day",
         "schedules_fired",
         "sub_accounts",
+        "triggers",
         "value",
         "volume",
     )
@@ -230,7 +232,8 @@ class Account:
         self.beyond_ms = 0
         self.positions: dict[AssetId, Position] = {}
         self.orders: dict[OrderId, Order] = {}
-        self.cloids: dict[Cloid, Order] = {}
+        self.cloids: dict[Cloid, Order | Trigger] = {}
+        self.triggers: AccountTriggers | None = None
         self.agents: dict[str, Address] = {}
         self.cancel_at_ms: int | None = None
         self.schedules_day = 0
@@ -239,14 +242,22 @@ class Account:
         self.value = 0
         self.required = 0
 
-    def find(self, target: OrderId | Cloid) -> Order | None:
+    def find(self, target: OrderId | Cloid) -> Order | Trigger | None:
         """Return the open order with this id or client id.
 
         The two cannot be mistaken: one is a number.
         """
         if isinstance(target, str):
             return self.cloids.get(target)
-        return self.orders.get(target)
+        order = self.orders.get(target)
+        if order is None and self.triggers is not None:
+            return self.triggers.orders.get(target)
+        return order
+
+    def open_count(self) -> int:
+        """Return how many orders are open, triggers included."""
+        waiting = 0 if self.triggers is None else len(self.triggers.orders)
+        return len(self.orders) + waiting
 
     def position(self, market: Market) -> Position:
         """Return the account's position in a market, an empty one if it has none yet."""
@@ -304,4 +315,15 @@ class Account:
     ) -> AccountState:
         """Return the account as a plain value."""
         orders = tuple(resting_order(order) for order in self.orders.values())
-        return AccountState(self.address, True, self.cash, self.volume, positions, orders, agents)
+        held = self.triggers
+        return AccountState(
+            self.address,
+            True,
+            self.cash,
+            self.volume,
+            positions,
+            orders,
+            agents,
+            triggers=held.to_state() if held is not None else (),
+            cancel_at_ms=self.cancel_at_ms,
+        )

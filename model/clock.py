@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from model import schedule
+from model import schedule, triggers
 from model.events import Event
 
 if TYPE_CHECKING:
@@ -23,4 +23,5 @@ def run_due(engine: MatchingEngine, events: list[Event]) -> None:
     The order is fixed, since each step may change what the next one finds: funding, triggers,
     liquidations, slices, scheduled cancels.
     """
+    triggers.run_due(engine, events)
     schedule.run_due(engine, events)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Final
 
-from model import clock, schedule, snapshot
+from model import clock, schedule, snapshot, trigger_entry
 from model.accounts import Account
 from model.agents import AgentBook
 from model.commands import (
@@ -201,11 +201,14 @@ class Exchange:
     # ---- orders ------------------------------------------------------------------------------
 
     def _place_orders(self, account: Account, command: PlaceOrders) -> list[Event] | Refusal:
-        if command.grouping is not Grouping.NA:
-            return Refusal.GROUPING_NOT_OFFERED
         if not command.orders:
             return Refusal.BATCH_EMPTY
         events: list[Event] = []
+        if command.grouping is not Grouping.NA:
+            refused = trigger_entry.place_group(
+                self.engine, account, command.orders, command.grouping, events
+            )
+            return events if refused is None else refused
         for spec in command.orders:
             self.engine.place(account, spec, events)
         return events
@@ -225,13 +228,13 @@ class Exchange:
         for spec in command.modifies:
             order = account.find(spec.target)
             if order is not None:
-                self.engine.cancel_for_modify(account, order, events)
-            elif not command.always_place:
+                self.engine.replace(account, order, spec.order, events)
+            elif command.always_place:
+                self.engine.place(account, spec.order, events)
+            else:
                 events.append(
                     ModifyRefused(account.address, spec.target, Refusal.MODIFY_NOTHING_THERE)
                 )
-                continue
-            self.engine.place(account, spec.order, events)
         return events
 
     # ---- accounts ----------------------------------------------------------------------------

@@ -14,10 +14,11 @@ from model.accounts import Account, Position
 from model.book import BookSide
 from model.errors import BrokenInvariantError
 from model.exchange import Exchange
-from model.ids import AssetId
+from model.ids import AssetId, Cloid, OrderId
 from model.markets import Market
 from model.nonces import NONCES_KEPT
 from model.orders import Order
+from model.triggers import AccountTriggers, Trigger
 
 
 def check(exchange: Exchange) -> None:
@@ -37,6 +38,7 @@ def check(exchange: Exchange) -> None:
     _check_agents(exchange)
     _check_nonces(exchange)
     _check_schedules(exchange)
+    _check_triggers(exchange)
 
 
 def _require(holds: bool, broken: str) -> None:
@@ -60,7 +62,8 @@ def _check_side(name: str, side: BookSide) -> None:
     _require(side.keys == sorted(side.levels), f"{name}: levels and their sorted keys differ")
     for key, level in side.levels.items():
         _require(bool(level), f"{name}: level {key} is empty")
-        _require(list(level) == sorted(level), f"{name}: level {key} is not in order of arrival")
+        arrivals = [order.placed_ms for order in level.values()]
+        _require(arrivals == sorted(arrivals), f"{name}: level {key} is not in order of arrival")
         for oid, order in level.items():
             _require(order.oid == oid, f"{name}: order {oid} is filed under a wrong id")
             _require(order.price * side.sign == key, f"{name}: order {oid} is at a wrong level")
@@ -96,7 +99,10 @@ def _check_indexes(exchange: Exchange) -> None:
 def _check_orders(exchange: Exchange, account: Account) -> None:
     where = account.address
     _require(list(account.orders) == sorted(account.orders), f"{where}: orders are out of order")
-    cloids = {order.cloid: order for order in account.orders.values() if order.cloid is not None}
+    held = account.triggers.orders.values() if account.triggers else ()
+    cloids: dict[Cloid, object] = {
+        order.cloid: order for order in (*account.orders.values(), *held) if order.cloid is not None
+    }
     _require(
         cloids.keys() == account.cloids.keys()
         and all(account.cloids[cloid] is order for cloid, order in cloids.items()),
@@ -208,3 +214,59 @@ def _check_schedules(exchange: Exchange) -> None:
         sorted(scheduled) == exchange.engine.scheduled,
         "the list of scheduled cancels differs from the accounts",
     )
+
+
+# ---- triggers ----------------------------------------------------------------------------------
+
+
+def _check_triggers(exchange: Exchange) -> None:
+    armed: dict[AssetId, list[Trigger]] = {}
+    for account in exchange.engine.accounts.values():
+        held = account.triggers
+        if held is None:
+            continue
+        _check_families(account, held)
+        for oid, trigger in held.orders.items():
+            where = f"{account.address}: trigger {oid}"
+            _require(trigger.oid == oid < exchange.engine.next_oid, f"{where} has a wrong id")
+            _require(trigger.account == account.address, f"{where} is of {trigger.account}")
+            _require(trigger.reduce_only, f"{where} could increase a position")
+            if trigger.is_armed:
+                armed.setdefault(trigger.asset, []).append(trigger)
+            if trigger.is_position:
+                size = account.positions[trigger.asset].size
+                _require(trigger.is_buy is (size < 0) and size != 0, f"{where} has no position")
+        bound = {oid for kept in held.bound.values() for oid in kept}
+        positions = {oid for oid, trigger in held.orders.items() if trigger.is_position}
+        _require(bound == positions, f"{account.address}: the index of bound triggers is wrong")
+    _check_armed(exchange, armed)
+
+
+def _check_families(account: Account, held: AccountTriggers) -> None:
+    where = account.address
+    children: dict[OrderId, set[OrderId]] = {}
+    for oid, trigger in held.orders.items():
+        parent = trigger.parent
+        if parent is not None:
+            children.setdefault(parent, set()).add(oid)
+        waits = parent is not None and parent in account.orders
+        _require(trigger.is_armed is not waits, f"{where}: trigger {oid} is armed at a wrong time")
+    for oid, parent in held.fired.items():
+        _require(oid in account.orders, f"{where}: order {oid} that was a trigger is gone")
+        if parent is not None:
+            children.setdefault(parent, set()).add(oid)
+    kept = {parent: set(oids) for parent, oids in held.children.items()}
+    _require(kept == children, f"{where}: the index of children is wrong")
+
+
+def _check_armed(exchange: Exchange, armed: dict[AssetId, list[Trigger]]) -> None:
+    for asset, kept in exchange.engine.triggers.items():
+        triggers = armed.pop(asset, [])
+        above = sorted((t.terms.price, t.oid) for t in triggers if t.terms.is_above)
+        below = sorted((-t.terms.price, t.oid) for t in triggers if not t.terms.is_above)
+        _require(
+            kept.triggers == {trigger.oid: trigger for trigger in triggers}
+            and (kept.above, kept.below) == (above, below),
+            f"market {asset}: the lists of armed triggers are wrong",
+        )
+    _require(not armed, "armed triggers are in no list")

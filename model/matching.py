@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from model import trigger_entry, triggers
 from model.accounts import Account, Position
 from model.commands import CancelSpec, OpenExchange, OrderSpec, Tif
 from model.events import (
@@ -40,6 +41,7 @@ from model.margin import adjust, can_carry, refresh
 from model.markets import Market
 from model.orders import NOTIONAL_MIN, Order, form_refusal
 from model.refusals import Refusal
+from model.triggers import MarketTriggers, Trigger
 
 _GTC: Final = Tif.GTC
 _ALO: Final = Tif.ALO
@@ -51,7 +53,7 @@ class MatchingEngine:
     ``epoch`` advances whenever a mark price moves. ``time_ms`` is the time of the block being
     executed and ``day`` the day that it falls on. ``fees`` is what was collected so far, in
     micro-USD; ``schedule`` says what is charged. ``scheduled`` are the accounts with a scheduled
-    cancel, earliest first.
+    cancel, earliest first; ``triggers`` are the armed triggers of markets that ever had one.
     """
 
     __slots__ = (
@@ -65,6 +67,7 @@ class MatchingEngine:
         "schedule",
         "scheduled",
         "time_ms",
+        "triggers",
     )
 
     def __init__(self) -> None:
@@ -78,6 +81,7 @@ class MatchingEngine:
         self.schedule = FeeSchedule(OpenExchange(0, 0))
         self.fees = 0
         self.scheduled: list[tuple[int, Address]] = []
+        self.triggers: dict[AssetId, MarketTriggers] = {}
 
     def fee_book(self, account: Account) -> FeeBook:
         """Return an account's fee book with the rates of today."""
@@ -89,9 +93,18 @@ class MatchingEngine:
     # ---- placing -----------------------------------------------------------------------------
 
     def place(  # noqa: C901, PLR0912, PLR0915 - the hot path, flat on purpose
-        self, account: Account, spec: OrderSpec, events: list[Event]
+        self,
+        account: Account,
+        spec: OrderSpec,
+        events: list[Event],
+        oid: OrderId | None = None,
+        twap_id: int | None = None,
     ) -> None:
-        """Place one order: refuse it, or match it and let what is left rest or go."""
+        """Place one order: refuse it, or match it and let what is left rest or go.
+
+        The first event tells which. ``oid`` is that of the trigger that becomes this order;
+        ``twap_id`` that of the TWAP whose slice this is, which may be small.
+        """
         asset = spec.asset
         if not 0 <= asset < len(self.markets):
             events.append(OrderRefused(account.address, spec, Refusal.ASSET_UNKNOWN))
@@ -105,7 +118,10 @@ class MatchingEngine:
             or not NOTIONAL_MIN <= price * lots <= market.market_notional_max
             or spec.trigger is not None
         ):
-            reason = form_refusal(market, spec)
+            if spec.trigger is not None:
+                trigger_entry.place(self, account, spec, events)
+                return
+            reason = form_refusal(market, spec, is_slice=twap_id is not None)
             if reason is not None:
                 events.append(OrderRefused(account.address, spec, reason))
                 return
@@ -139,9 +155,13 @@ class MatchingEngine:
         if tif is not _GTC and (tif is _ALO) is crosses:
             self._refuse_for_liquidity(account, spec, market, events)
             return
-        if len(account.orders) >= OPEN_ORDERS_MAX and (tif is _GTC or tif is _ALO):
+        if (
+            (len(account.orders) >= OPEN_ORDERS_MAX or account.triggers is not None)
+            and (tif is _GTC or tif is _ALO)
+            and oid is None
+        ):
             most = OPEN_ORDERS_MAX if reduce_only else open_orders_max(account.volume)
-            if len(account.orders) >= most:
+            if account.open_count() >= most:
                 events.append(
                     OrderRefused(account.address, spec, Refusal.OPEN_ORDERS_AT_MAX, (most,))
                 )
@@ -158,11 +178,12 @@ class MatchingEngine:
                     return
                 margin = wanted
 
-        oid = self.next_oid
-        self.next_oid += 1  # type: ignore[assignment]  # NewType would cost a call
+        if oid is None:
+            oid = self.next_oid
+            self.next_oid += 1  # type: ignore[assignment]  # NewType would cost a call
         address = account.address
         events.append(
-            OrderPlaced(asset, address, oid, is_buy, price, lots, tif, reduce_only, cloid)
+            OrderPlaced(asset, address, oid, is_buy, price, lots, tif, reduce_only, cloid, twap_id)
         )
         order = Order(
             asset, address, oid, is_buy, price, lots, lots, tif, reduce_only, cloid, self.time_ms
@@ -225,7 +246,7 @@ class MatchingEngine:
         while taker.remaining and keys and keys[-1] >= limit_key:
             maker = opposite.first()
             if maker.account == taker.account:
-                self._expel(account, maker, CancelReason.SELF_TRADE, events)
+                self.expel(account, maker, CancelReason.SELF_TRADE, events)
                 continue
             price = maker.price
             lots = min(taker.remaining, maker.remaining)
@@ -259,7 +280,7 @@ class MatchingEngine:
                 fee=maker_fee,
                 from_resting=0 if maker.reduce_only else lots,
             ):
-                self._expel(maker_account, maker, CancelReason.MARGIN, events)
+                self.expel(maker_account, maker, CancelReason.MARGIN, events)
                 continue
             taker.remaining -= lots
             self._fill_maker(maker_account, maker_position, market, maker, lots)
@@ -295,6 +316,10 @@ class MatchingEngine:
                 self._trim(account, position, market, events)
             if maker_position.reducing:
                 self._trim(maker_account, maker_position, market, events)
+            if account.triggers is not None:
+                self._tell_triggers(account, taker, events)
+            if maker_account.triggers is not None:
+                self._tell_triggers(maker_account, maker, events)
 
     def _fill_maker(
         self, account: Account, position: Position, market: Market, maker: Order, lots: int
@@ -342,7 +367,13 @@ class MatchingEngine:
             reduces = order.is_buy is (position.size < 0)
             if reduces and position.reducing_lots <= abs(position.size):
                 return
-            self._expel(account, order, CancelReason.REDUCE_ONLY, events)
+            self.expel(account, order, CancelReason.REDUCE_ONLY, events)
+
+    def _tell_triggers(self, account: Account, order: Order, events: list[Event]) -> None:
+        """Let an account's triggers follow a trade of an order of its."""
+        triggers.cancel_bound(self, account, order.asset, events)
+        if order.remaining == 0:
+            triggers.order_filled(self, account, order.oid, events)
 
     # ---- cancelling --------------------------------------------------------------------------
 
@@ -355,7 +386,10 @@ class MatchingEngine:
                 CancelRefused(account.address, spec.asset, target, Refusal.CANCEL_NOTHING_THERE)
             )
             return
-        self._expel(account, order, CancelReason.CANCELED, events)
+        if isinstance(order, Trigger):
+            triggers.cancel(self, account, order, CancelReason.CANCELED, events)
+        else:
+            self.expel(account, order, CancelReason.CANCELED, events)
 
     def cancel_all(
         self,
@@ -364,16 +398,27 @@ class MatchingEngine:
         events: list[Event],
         asset: AssetId | None = None,
     ) -> None:
-        """Cancel all open orders of an account, or those in one market, oldest first."""
+        """Cancel all open orders of an account, or those in one market, triggers first."""
+        if account.triggers is not None:
+            for trigger in list(account.triggers.orders.values()):
+                if asset is None or trigger.asset == asset:
+                    triggers.cancel(self, account, trigger, reason, events)
         for order in list(account.orders.values()):
-            if asset is None or order.asset == asset:
-                self._expel(account, order, reason, events)
+            if (asset is None or order.asset == asset) and order.oid in account.orders:
+                self.expel(account, order, reason, events)
 
-    def cancel_for_modify(self, account: Account, order: Order, events: list[Event]) -> None:
+    def replace(
+        self, account: Account, order: Order | Trigger, spec: OrderSpec, events: list[Event]
+    ) -> None:
         """Cancel an order in favour of a new one."""
-        self._expel(account, order, CancelReason.MODIFIED, events)
+        if isinstance(order, Trigger):
+            triggers.cancel(self, account, order, CancelReason.MODIFIED, events)
+            trigger_entry.replace(self, account, order, spec, events)
+        else:
+            self.expel(account, order, CancelReason.MODIFIED, events)
+            self.place(account, spec, events)
 
-    def _expel(
+    def expel(
         self, account: Account, order: Order, reason: CancelReason, events: list[Event]
     ) -> None:
         """Take a resting order off the book and out of all indexes, and report it."""
@@ -385,6 +430,8 @@ class MatchingEngine:
         events.append(
             OrderCanceled(order.asset, account.address, order.oid, order.remaining, reason)
         )
+        if account.triggers is not None:
+            triggers.order_canceled(self, account, order, reason, events)
 
     def _report_canceled(self, order: Order, reason: CancelReason, events: list[Event]) -> None:
         events.append(OrderCanceled(order.asset, order.account, order.oid, order.remaining, reason))

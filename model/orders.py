@@ -56,14 +56,13 @@ class Order(Struct, array_like=True, gc=False):
     placed_ms: int
 
 
-def form_refusal(market: Market, spec: OrderSpec) -> Refusal | None:
+def form_refusal(market: Market, spec: OrderSpec, *, is_slice: bool = False) -> Refusal | None:
     """Name the first rule on form, grid and value that an order breaks, or ``None``.
 
-    A valid price is entered into the market's memo of prices on the way. Sources: Hyperliquid API
-    documentation, tick and lot size; error responses; contract specifications.
+    The slice of a TWAP may be of any value. A valid price is entered into the market's memo of
+    prices on the way. Sources: Hyperliquid API documentation, tick and lot size; error responses;
+    contract specifications.
     """
-    if spec.trigger is not None:
-        return Refusal.TRIGGER_NOT_OFFERED
     if not 0 < spec.price_e8 <= PRICE_E8_MAX:
         return Refusal.PRICE_INVALID
     if not is_on_grid(spec.price_e8, market.tick_e8):
@@ -74,12 +73,12 @@ def form_refusal(market: Market, spec: OrderSpec) -> Refusal | None:
         return Refusal.SIZE_ZERO
     if beyond or not 0 < lots <= LOTS_MAX:
         return Refusal.SIZE_OFF_GRID
+    if price * lots < NOTIONAL_MIN and not (spec.reduce_only or is_slice):
+        return Refusal.NOTIONAL_TOO_SMALL
     return _value_refusal(market, spec, price, lots)
 
 
 def _value_refusal(market: Market, spec: OrderSpec, price: int, lots: int) -> Refusal | None:
-    if price * lots < NOTIONAL_MIN and not spec.reduce_only:
-        return Refusal.NOTIONAL_TOO_SMALL
     is_market_order = spec.tif is Tif.FRONTEND_MARKET
     most = market.market_notional_max if is_market_order else market.limit_notional_max
     if price * lots > most:

@@ -101,8 +101,6 @@ class Refusal(IntEnum):
     CREDIT_INVALID = 805
     TOKEN_INVALID = 806
 
-    TRIGGER_NOT_OFFERED = 901
-    GROUPING_NOT_OFFERED = 902
     ISOLATED_NOT_OFFERED = 903
     NOT_OFFERED_YET = 904
 
@@ -242,8 +240,6 @@ WIRE: Final[dict[Refusal, Wire]] = {
     Refusal.MARKET_INVALID: Wire("The market's definition is not valid."),
     Refusal.CREDIT_INVALID: Wire("A credit must be positive."),
     Refusal.TOKEN_INVALID: Wire("The token's definition is not valid."),
-    Refusal.TRIGGER_NOT_OFFERED: Wire("Trigger orders are not offered on this exchange yet."),
-    Refusal.GROUPING_NOT_OFFERED: Wire("Order grouping is not offered on this exchange yet."),
     Refusal.ISOLATED_NOT_OFFERED: Wire("Isolated margin is not offered on this exchange yet."),
     Refusal.NOT_OFFERED_YET: Wire("This is not offered on this exchange yet."),
 }

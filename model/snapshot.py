@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -26,6 +26,16 @@ from model.instruments import Instrument
 from model.markets import Market
 from model.orders import Order
 from model.state import PositionState
+from model.triggers import Trigger
+from model.waiting import (
+    FiredRecord,
+    ScheduleRecord,
+    fired_records,
+    restore_schedules,
+    restore_triggers,
+    schedule_records,
+    trigger_records,
+)
 
 if TYPE_CHECKING:
     from model.exchange import Exchange
@@ -59,15 +69,6 @@ class _AccountRecord(Struct, frozen=True, array_like=True):
     requests: tuple[int, int, int]
 
 
-class _ScheduleRecord(Struct, frozen=True, array_like=True):
-    """An account's scheduled cancel, and how often one came true on the last day that one did."""
-
-    address: Address
-    at_ms: int | None
-    day: int
-    fired: int
-
-
 class _State(Struct, frozen=True, array_like=True):
     """Everything."""
 
@@ -86,7 +87,9 @@ class _State(Struct, frozen=True, array_like=True):
     accounts: list[_AccountRecord]
     agents: list[tuple[Address, Agent]]
     nonces: list[tuple[Address, list[int]]]
-    schedules: list[_ScheduleRecord]
+    schedules: list[ScheduleRecord]
+    triggers: list[Trigger]
+    fired: list[FiredRecord]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -127,18 +130,13 @@ def _pieces(exchange: Exchange) -> Iterator[bytes]:
     yield from _array_pieces(len(engine.accounts), records)
     yield from _array_pieces(len(agents), sorted(agents.items()))
     yield from _array_pieces(len(exchange.nonces), sorted(exchange.nonces.items()))
-    schedules = _schedule_records(engine)
-    yield from _array_pieces(len(schedules), schedules)
-
-
-def _schedule_records(engine: MatchingEngine) -> list[_ScheduleRecord]:
-    return [
-        _ScheduleRecord(
-            address, account.cancel_at_ms, account.schedules_day, account.schedules_fired
-        )
-        for address, account in sorted(engine.accounts.items())
-        if account.cancel_at_ms is not None or account.schedules_fired
-    ]
+    waiting: tuple[list[Any], ...] = (
+        schedule_records(engine),
+        trigger_records(engine),
+        fired_records(engine),
+    )
+    for items in waiting:
+        yield from _array_pieces(len(items), items)
 
 
 def _account_record(exchange: Exchange, account: Account) -> _AccountRecord:
@@ -212,7 +210,8 @@ def restore(exchange: Exchange, data: bytes) -> None:
         for address, agent in state.agents:
             exchange.agent_book.agents[address] = agent
             engine.accounts[agent.master].agents[agent.name] = address
-        _restore_schedules(engine, state.schedules)
+        restore_schedules(engine, state.schedules)
+        restore_triggers(engine, state.triggers, state.fired)
     except (LookupError, ValueError, ArithmeticError, RuntimeError) as error:
         raise UnreadableSnapshotError(f"the state contradicts itself: {error!r}") from error
 
@@ -239,25 +238,14 @@ def _account(record: _AccountRecord) -> Account:
 
 
 def _restore_orders(engine: MatchingEngine, records: list[_MarketRecord]) -> None:
-    """Put all orders into their books and indexes, in order of id, which is order of arrival."""
+    """Put all orders into their books, by priority, and into their accounts' indexes, by age."""
     orders = [order for record in records for order in (*record.bids, *record.asks)]
-    for order in sorted(orders, key=lambda order: order.oid):
+    for order in orders:
         market = engine.markets[order.asset]
-        account = engine.accounts[order.account]
-        position = account.position(market)
         (market.bids if order.is_buy else market.asks).add(order)
-        account.index(order, position)
-
-
-def _restore_schedules(engine: MatchingEngine, records: list[_ScheduleRecord]) -> None:
-    for record in records:
-        account = engine.accounts[record.address]
-        account.cancel_at_ms = record.at_ms
-        account.schedules_day = record.day
-        account.schedules_fired = record.fired
-        if record.at_ms is not None:
-            engine.scheduled.append((record.at_ms, record.address))
-    engine.scheduled.sort()
+    for order in sorted(orders, key=lambda order: order.oid):
+        account = engine.accounts[order.account]
+        account.index(order, account.position(engine.markets[order.asset]))
 
 
 def _restore_open_interest(engine: MatchingEngine) -> None:

@@ -21,6 +21,7 @@ from model.commands import (
     ModifySpec,
     Noop,
     OpenExchange,
+    OrderSpec,
     PlaceOrders,
     ScheduleCancel,
     Tick,
@@ -35,7 +36,7 @@ from model.ids import Address, AssetId, OrderId
 from model.instruments import Instrument
 from model.nonces import NONCES_KEPT, WINDOW_FUTURE_MS
 from model.refusals import WIRE, Refusal
-from model.units import E8, USD
+from model.units import E8, USD, parse_decimal
 from tests.model.desk import (
     ALICE,
     BOB,
@@ -125,6 +126,32 @@ def _(desk: Desk) -> Command:
 @refused_for(Refusal.NOTIONAL_TOO_LARGE)
 def _(desk: Desk) -> Command:
     return placing(desk, "buy", "100", "1500000.01")
+
+
+def stop(side: str, at: str, size: str = "1", *, reduce_only: bool = True) -> OrderSpec:
+    """Make a stop order at its trigger price."""
+    trigger = TriggerSpec(parse_decimal(at), True, True)
+    return order(side, at, size, reduce_only=reduce_only, trigger=trigger)
+
+
+@refused_for(Refusal.TRIGGER_PRICE_BAD)
+def _(desk: Desk) -> Command:
+    return PlaceOrders(*desk.head(ALICE), (stop("sell", "100"),))
+
+
+@refused_for(Refusal.TRIGGER_NOT_REDUCING)
+def _(desk: Desk) -> Command:
+    return PlaceOrders(*desk.head(ALICE), (stop("sell", "95", reduce_only=False),))
+
+
+@refused_for(Refusal.GROUP_MAIN_IS_TRIGGER)
+def _(desk: Desk) -> Command:
+    return PlaceOrders(*desk.head(ALICE), (stop("sell", "95"),), Grouping.NORMAL_TPSL)
+
+
+@refused_for(Refusal.GROUP_COUNT_WRONG)
+def _(desk: Desk) -> Command:
+    return PlaceOrders(*desk.head(ALICE), (order("buy", "99", "1"),), Grouping.NORMAL_TPSL)
 
 
 # ---- the state of the account ------------------------------------------------------------------
@@ -332,17 +359,6 @@ def _(desk: Desk) -> Command:
 
 
 # ---- not offered here --------------------------------------------------------------------------
-
-
-@refused_for(Refusal.TRIGGER_NOT_OFFERED)
-def _(desk: Desk) -> Command:
-    trigger = TriggerSpec(110 * E8, True, False)
-    return placing(desk, "sell", "110", "1", reduce_only=True, trigger=trigger)
-
-
-@refused_for(Refusal.GROUPING_NOT_OFFERED)
-def _(desk: Desk) -> Command:
-    return PlaceOrders(*desk.head(ALICE), (order("buy", "99", "1"),), Grouping.NORMAL_TPSL)
 
 
 @refused_for(Refusal.ISOLATED_NOT_OFFERED)
