@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 from attrs import define, field, frozen
 
 from actors.router import Attach, BlockPart, CatchUp, Detach
+from model.ids import Address
 from supervision import Actor, InHand
 from supervision import Address as ActorAddress
 
@@ -43,12 +44,20 @@ class _Attached:
 
 @define
 class NodeRouter(Actor):
-    """The actor described above."""
+    """The actor described above.
 
+    ``followed`` is kept to be the accounts that have a view; others need not be told of here.
+    """
+
+    followed: set[Address] = field(factory=set)
     _attached: dict[Any, _Attached] = field(init=False, factory=dict)
     _missing: dict[Any, None] = field(init=False, factory=dict)
     _height: int = field(init=False, default=-1)
     _time_ms: int = field(init=False, default=0)
+
+    async def init(self) -> None:
+        """Begin with nobody attached."""
+        self.followed.clear()
 
     async def handle(self, message: object) -> object:
         """Serve the messages of this module and those of ``actors.router``."""
@@ -58,11 +67,14 @@ class NodeRouter(Actor):
             case Attach(subject, view):
                 self._attached[subject] = _Attached(view, self._height)
                 self._missing.pop(subject, None)
+                if isinstance(subject, str):
+                    self.followed.add(Address(subject))
             case Detach(subject, view):
                 attached = self._attached.get(subject)
                 if attached is not None and attached.view == view:
                     del self._attached[subject]
                     self._missing.pop(subject, None)
+                    self.followed.discard(Address(str(subject)))
             case CatchUp():
                 pass  # all blocks before it are delivered
             case _Remind():

@@ -80,12 +80,14 @@ class BlockChanges(Struct):
 class Healing(Struct):
     """What a look at a snapshot did.
 
-    ``reset`` are coins with a new book and epoch, with what gave them away; ``confirmed`` were in
-    doubt and are whole; ``doubtful`` still are in doubt, since the snapshot is too old for them.
+    ``reset`` are coins with a new book and epoch, with what gave them away; ``moves`` the levels
+    that are different there now. ``confirmed`` were in doubt and are whole; ``doubtful`` still are
+    in doubt, since the snapshot is too old for them.
     """
 
     height: int
     reset: dict[str, Mismatch | None] = field(default_factory=dict)
+    moves: dict[str, tuple[Move, ...]] = field(default_factory=dict)
     confirmed: list[str] = field(default_factory=list)
     doubtful: list[str] = field(default_factory=list)
 
@@ -139,20 +141,39 @@ class Coins:
         return result
 
     def look_at(self, snapshot: Snapshot, height: int) -> Healing | None:
-        """Compare with a snapshot of a height, and heal what differs.
+        """Compare with a snapshot of a height at once, and heal what differs.
+
+        ``None`` as from ``comparison``.
+        """
+        comparison = self.comparison(snapshot, height)
+        if comparison is not None:
+            while comparison.step():
+                pass
+        return None if comparison is None else comparison.healing
+
+    def comparison(self, snapshot: Snapshot, height: int) -> Comparison | None:
+        """Begin to compare with a snapshot of a height, coin by coin.
 
         ``None`` if it cannot be brought up to date: it is of a block that is not there yet, or the
         diffs after it are not kept any more.
         """
         if not self._recent_from <= height <= self.height:
             return None
-        healing = Healing(height)
-        later = [changes for at, changes in self._recent if at > height]
-        for name in {**self.by_name, **snapshot.coins}:
-            self._look_at_coin(name, snapshot.coins.get(name), later, healing)
-        if self._all_doubt is not None and self._all_doubt[0] <= height:
-            self._all_doubt = None
-        return healing
+        return Comparison(self, snapshot, height)
+
+    def diffs_after(self, height: int) -> dict[str, list[Diff]] | None:
+        """Return the diffs after a height by coin; ``None`` if they are not all kept."""
+        if height < self._recent_from:
+            return None
+        found: dict[str, list[Diff]] = {}
+        for at, by_coin in reversed(self._recent):
+            if at <= height:
+                break
+            for name, diffs in by_coin.items():
+                found.setdefault(name, []).extend(reversed(diffs))
+        for diffs in found.values():
+            diffs.reverse()
+        return found
 
     def in_doubt(self) -> list[str]:
         """Return the coins of which something may be lost."""
@@ -226,33 +247,86 @@ class Coins:
             self._recent_from, gone = self._recent.popleft()
             self._recent_diffs -= sum(map(len, gone.values()))
 
-    def _look_at_coin(
-        self,
-        name: str,
-        orders: CoinOrders | None,
-        later: list[dict[str, list[Diff]]],
-        healing: Healing,
-    ) -> None:
-        coin = self.by_name.get(name)
+    def replace(self, name: str, book: NodeBook) -> tuple[Move, ...]:
+        """Give a coin another book and a new epoch; return the levels that are different now."""
+        old = self.by_name.get(name)
+        moves = _difference(NodeBook(name) if old is None else old.book, book)
+        if old is not None:
+            book.learn_from(old.book)
+        book.take_touched()
+        self._put(name, book)
+        return moves
+
+    def end_doubt_of_all(self, height: int) -> None:
+        """Coins that turn up from now on begin whole, if every loss was at or below a height."""
+        if self._all_doubt is not None and self._all_doubt[0] <= height:
+            self._all_doubt = None
+
+
+class Comparison:
+    """A look at a snapshot, one coin at a time, while blocks go on to be applied in between."""
+
+    def __init__(self, coins: Coins, snapshot: Snapshot, height: int) -> None:
+        self.healing = Healing(height)
+        self._coins = coins
+        self._snapshot = snapshot
+        self._names = list({**coins.by_name, **snapshot.coins})
+        self._known_to = height
+        self._later: dict[str, list[Diff]] = {}
+
+    def step(self) -> bool:
+        """Look at the next coin; tell whether there are more."""
+        if not self._names:
+            self._coins.end_doubt_of_all(self.healing.height)
+            return False
+        if not self._bring_up_to_date():
+            self.healing.doubtful += self._names
+            self._names.clear()
+            return False
+        name = self._names.pop()
+        self._look_at(name, self._snapshot.coins.pop(name, None))
+        return True
+
+    def _bring_up_to_date(self) -> bool:
+        """Take in the diffs since the last step; false if there were too many to be kept."""
+        coins = self._coins
+        if self._known_to == coins.height:
+            return True
+        news = coins.diffs_after(self._known_to)
+        if news is None:
+            return False
+        for name, diffs in news.items():
+            self._later.setdefault(name, []).extend(diffs)
+        self._known_to = coins.height
+        return True
+
+    def _look_at(self, name: str, orders: CoinOrders | None) -> None:
+        healing, coin = self.healing, self._coins.by_name.get(name)
         if coin is not None and coin.doubt is not None and coin.doubt > healing.height:
             healing.doubtful.append(name)
             return
         book = NodeBook(name, orders)
-        flaws = [book.apply(diff) for changes in later for diff in changes.get(name, ())]
+        flaws = [book.apply(diff) for diff in self._later.get(name, ())]
         if any(flaws):
             healing.doubtful.append(name)  # the diffs after the snapshot do not fit it
             return
         difference = None if coin is None else compare(coin.book, book)
-        if coin is not None and difference is None:
-            if coin.doubt is not None:
-                coin.doubt, coin.why = None, ""
-                healing.confirmed.append(name)
-            return
-        if coin is not None:
-            book.learn_from(coin.book)
-        book.take_touched()
-        self._put(name, book)
-        healing.reset[name] = difference
+        if coin is None or difference is not None:
+            healing.moves[name] = self._coins.replace(name, book)
+            healing.reset[name] = difference
+        elif coin.doubt is not None:
+            coin.doubt, coin.why = None, ""
+            healing.confirmed.append(name)
+
+
+def _difference(old: NodeBook, new: NodeBook) -> tuple[Move, ...]:
+    moves = []
+    for before, after in ((old.bids, new.bids), (old.asks, new.asks)):
+        for key in {**before.levels, **after.levels}:
+            level = after.levels.get(key, [0, 0])
+            if before.levels.get(key) != level:
+                moves.append(Move(before.sign > 0, abs(key), level[0], level[1]))
+    return tuple(moves)
 
 
 _RESTS: Final = frozenset({"open", "triggered"})

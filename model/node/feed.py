@@ -35,7 +35,7 @@ LevelText = tuple[str, str, int]
 """Price, size and number of orders; no orders means that the level is gone."""
 
 
-class FeedMessage(Struct, frozen=True, omit_defaults=True):
+class FeedMessage(Struct, frozen=True, omit_defaults=True, rename="camel"):
     """One message of the feed.
 
     ``why`` tells why a snapshot was sent or what raised doubt; ``node_time`` is the node's text.
