@@ -11,25 +11,19 @@ worthless once the exchange's epoch has moved on; see ``margin``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from model.balances import Balance
 from model.fees import FeeBook
 from model.ids import BACKSTOP, Address, AssetId, Cloid, OrderId, TokenId
 from model.instruments import Instrument, MarginMode, MarginTier
+from model.markets import NEVER_DUE, Market
 from model.orders import Order, resting_order
 from model.state import AccountState, AgentState, PositionState
+from model.tiers import notional_max
 
 if TYPE_CHECKING:
-    from model.markets import Market
     from model.triggers import AccountTriggers, Trigger
-
-NEVER_DUE: Final = 2**127
-"""Further than any price can travel."""
-
-NOTIONAL_UNBOUNDED: Final = 2**127
-"""More than any position can be worth."""
 
 
 class Position:
@@ -168,14 +162,6 @@ def is_cross_by_default(instrument: Instrument, account: Address) -> bool:
     return instrument.margin_mode is MarginMode.ANY or account == BACKSTOP
 
 
-def notional_max(tiers: Sequence[MarginTier], leverage: int) -> int:
-    """Return the largest notional whose tier allows a leverage; ``tiers`` ascend."""
-    for tier in tiers:
-        if tier.max_leverage < leverage:
-            return tier.lower_bound - 1
-    return NOTIONAL_UNBOUNDED
-
-
 def proportion_towards_zero(amount: int, part: int, whole: int) -> int:
     """Return amount * part / whole, rounded towards zero; ``part`` and ``whole`` are positive."""
     if amount < 0:
@@ -193,6 +179,10 @@ class Account:
     and ``beyond_ms`` is when the last one came that was beyond the allowance. ``cancel_at_ms`` is
     when all orders are to be cancelled; ``schedules_fired`` counts how often that came true on the
     day ``schedules_day``. ``triggers`` is ``None`` until there was one.
+
+    ``has_isolated`` is true from when a market is first traded with isolated margin; it only saves
+    looking. ``touched`` is the exchange's set of accounts whose worth was changed by the command
+    that is being executed; every account enters itself.
     """
 
     __slots__ = (
@@ -205,6 +195,7 @@ class Account:
         "cloids",
         "epoch",
         "fees",
+        "has_isolated",
         "master",
         "orders",
         "positions",
@@ -214,13 +205,15 @@ class Account:
         "schedules_day",
         "schedules_fired",
         "sub_accounts",
+        "touched",
         "triggers",
         "value",
         "volume",
     )
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, touched: set[Address]) -> None:
         self.address = address
+        self.touched = touched
         self.cash = 0
         self.volume = 0
         self.fees = FeeBook()
@@ -238,6 +231,7 @@ class Account:
         self.cancel_at_ms: int | None = None
         self.schedules_day = 0
         self.schedules_fired = 0
+        self.has_isolated = False
         self.epoch = -1
         self.value = 0
         self.required = 0
@@ -265,6 +259,7 @@ class Account:
         position = self.positions.get(asset)
         if position is None:
             position = self.positions[asset] = flat_position(market.instrument, self.address)
+            self.has_isolated |= not position.is_cross
         return position
 
     def balance(self, token: TokenId) -> Balance:
@@ -309,6 +304,7 @@ class Account:
         """Add money, or take it out if negative."""
         self.cash += usd
         self.value += usd
+        self.touched.add(self.address)
 
     def to_state(
         self, positions: tuple[PositionState, ...], agents: tuple[AgentState, ...]

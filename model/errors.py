@@ -13,3 +13,13 @@ class BrokenInvariantError(ModelError):
 
 class UnreadableSnapshotError(ModelError):
     """The bytes are not a state that this version can read."""
+
+
+def require(holds: bool, broken: str) -> None:
+    """Insist on something that must hold, whatever came in.
+
+    Raises:
+        BrokenInvariantError: it does not; told as ``broken``.
+    """
+    if not holds:
+        raise BrokenInvariantError(broken)

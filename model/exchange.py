@@ -4,80 +4,85 @@
 are in the modules that it calls. The same commands in the same blocks always give the same events
 and the same state.
 
-Not offered yet, each with its place: trigger orders are refused in ``orders.form_refusal`` and
-groupings in ``Exchange._place_orders``; funding will be one more command, paid out of
-``Account.pay``; liquidation looks at the totals of ``margin`` after ``Exchange._move_oracle``; the
-rule of the mark price is ``markets.mark_price``.
+Not offered yet: trigger orders are refused in ``orders.form_refusal`` and groupings in
+``Exchange._place_orders``.
 """
 
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Final
+from typing import Final, assert_never
 
-from model import clock, schedule, snapshot, trigger_entry
+from msgspec import structs
+
+from model import (
+    clock,
+    funding,
+    leverage,
+    liquidation,
+    listing,
+    requests,
+    schedule,
+    snapshot,
+    subaccounts,
+    transfers,
+    trigger_entry,
+)
 from model.accounts import Account
 from model.agents import AgentBook
 from model.commands import (
     AdminCommand,
     ApproveAgent,
     CancelOrders,
+    ClassTransfer,
     ClientCommand,
     Command,
+    CreateSubAccount,
     Credit,
     CreditSource,
+    CreditToken,
     Grouping,
     ListMarket,
+    ListToken,
     ModifyOrders,
     MoveOracle,
     Noop,
     OpenExchange,
     PlaceOrders,
+    RenameSubAccount,
+    ReserveRequests,
     ScheduleCancel,
+    SendAsset,
     SignedCommand,
+    SpotSend,
+    SubAccountSpotTransfer,
+    SubAccountTransfer,
     Tick,
+    TopUpIsolatedMargin,
+    UpdateIsolatedMargin,
     UpdateLeverage,
     UsdSend,
+    Withdraw,
 )
 from model.errors import BrokenInvariantError
 from model.events import (
     CommandRefused,
-    Credited,
     Event,
     ExchangeOpened,
-    LeverageUpdated,
-    MarketListed,
     ModifyRefused,
     NonceUsed,
-    OracleMoved,
     Ticked,
-    UsdSent,
 )
 from model.fees import are_terms_valid, day_of
-from model.ids import Address, AssetId
-from model.instruments import Instrument
-from model.margin import adjust, demand, refresh, withdrawable
-from model.markets import Market
+from model.ids import SPOT_ASSETS_FROM, Address, AssetId
+from model.instruments import Instrument, Token
 from model.matching import MatchingEngine
 from model.nonces import use_nonce
 from model.orders import PRICE_E8_MAX
 from model.refusals import Refusal
-from model.state import AccountState, MarketState, PositionState
-from model.units import PRICE_DECIMALS_MAX, USD
+from model.state import AccountState, MarketState, PositionState, SubAccountState
 
 DIGEST_BYTES: Final = 32
-
-CASH_MAX: Final = 10**10 * USD
-"""Most that an account may hold after a credit or transfer: sums then stay within 64 bits."""
-
-CREDITED_MAX: Final = 2**62
-"""Most that all credits may come to, in micro-USD, for the same reason."""
-
-LEVERAGE_MAX: Final = 100
-"""Largest maximum leverage of a market."""
-
-MARKETS_MAX: Final = 1000
-"""Markets that may be listed; every account may hold something in each."""
 
 
 class Exchange:
@@ -93,7 +98,6 @@ class Exchange:
         self.time_ms = 0
         self.is_open = False
         self.faucet_credits = 0
-        self.credited_usd = 0
         self.engine = MatchingEngine()
         self.agent_book = AgentBook()
         self.nonces: dict[Address, list[int]] = {}
@@ -129,7 +133,14 @@ class Exchange:
         if account is None:
             return [CommandRefused(signer, _unknown_signer_refusal(command), (signer,))]
         if command.vault is not None:
-            return [CommandRefused(signer, Refusal.VAULT_UNKNOWN, (command.vault,))]
+            if command.vault not in account.sub_accounts:
+                return [CommandRefused(signer, Refusal.VAULT_UNKNOWN, (command.vault,))]
+            account = self.engine.accounts[command.vault]
+        free = self.terms.requests_free
+        if free:
+            numbers = requests.refusal_detail(account, command, free, self.time_ms)
+            if numbers is not None:
+                return [CommandRefused(signer, Refusal.REQUESTS_USED_UP, numbers)]
         kept = self.nonces.get(signer)
         if kept is None:
             kept = []
@@ -137,10 +148,13 @@ class Exchange:
         if refused is not None:
             return [CommandRefused(signer, *refused)]
         self.nonces[signer] = kept
-        if command.expires_after is not None and self.time_ms > command.expires_after:
+        is_expired = command.expires_after is not None and self.time_ms > command.expires_after
+        if free:
+            requests.count(account, command, free, self.time_ms, is_expired=is_expired)
+        if is_expired:
             return [CommandRefused(signer, Refusal.EXPIRED, (), True)]
 
-        outcome: list[Event] | Refusal | tuple[Refusal, tuple[int, ...]]
+        outcome: transfers.Outcome
         match command:
             case PlaceOrders():
                 outcome = self._place_orders(account, command)
@@ -149,37 +163,67 @@ class Exchange:
             case ModifyOrders():
                 outcome = self._modify_orders(account, command)
             case UpdateLeverage():
-                outcome = self._update_leverage(account, command)
+                outcome = leverage.update_leverage(self.engine, account, command)
+            case UpdateIsolatedMargin():
+                outcome = leverage.update_isolated_margin(self.engine, account, command)
+            case TopUpIsolatedMargin():
+                outcome = leverage.top_up_isolated_margin(self.engine, account, command)
             case Noop():
                 outcome = [NonceUsed(signer, command.nonce)]
             case ApproveAgent():
                 outcome = self._approve_agent(account, command)
-            case UsdSend():
-                outcome = self._send_usd(account, command)
+            case UsdSend() | ClassTransfer() | SpotSend() | SendAsset() | Withdraw():
+                outcome = self._move_money(account, command)
+            case CreateSubAccount():
+                outcome = subaccounts.create(self.engine, account, command)
+            case RenameSubAccount():
+                outcome = subaccounts.rename(account, command)
+            case SubAccountTransfer():
+                outcome = subaccounts.transfer(self.engine, account, command)
+            case SubAccountSpotTransfer():
+                outcome = subaccounts.transfer_token(self.engine, account, command)
+            case ReserveRequests():
+                outcome = requests.reserve(self.engine, account, command)
             case ScheduleCancel():
                 outcome = schedule.set_cancel(self.engine, account, command.at_ms)
             case _:
                 outcome = Refusal.NOT_OFFERED_YET
         if isinstance(outcome, list):
+            if self.engine.watch.touched:
+                liquidation.heal_after_command(self.engine, outcome)
             return outcome
         reason, detail = outcome if isinstance(outcome, tuple) else (outcome, ())
         return [CommandRefused(signer, reason, detail, True)]
 
     def _apply_admin(self, command: AdminCommand) -> list[Event]:
+        outcome: transfers.Outcome
         match command:
             case OpenExchange():
                 outcome = self._open(command)
+            case ListMarket() | ListToken() | Credit() | CreditToken() if not self.is_open:
+                outcome = Refusal.EXCHANGE_NOT_OPEN
             case ListMarket():
-                outcome = self._list_market(command.instrument)
+                outcome = listing.list_market(self.engine, command.instrument)
+            case ListToken():
+                outcome = listing.list_token(self.engine, command.token)
             case Credit():
-                outcome = self._credit(command)
+                outcome = transfers.credit(self.engine, command)
+                if command.source is CreditSource.FAUCET and isinstance(outcome, list):
+                    self.faucet_credits += 1
+            case CreditToken():
+                outcome = transfers.credit_token(self.engine, command)
             case MoveOracle():
                 outcome = self._move_oracle(command)
             case Tick():
                 outcome = self._tick()
             case _:
-                outcome = Refusal.NOT_OFFERED_YET
-        return [CommandRefused(None, outcome)] if isinstance(outcome, Refusal) else outcome
+                assert_never(command)
+        if isinstance(outcome, list):
+            if self.engine.watch.touched:
+                liquidation.heal_after_command(self.engine, outcome)
+            return outcome
+        reason, detail = outcome if isinstance(outcome, tuple) else (outcome, ())
+        return [CommandRefused(None, reason, detail)]
 
     # ---- who acts ----------------------------------------------------------------------------
 
@@ -239,26 +283,6 @@ class Exchange:
 
     # ---- accounts ----------------------------------------------------------------------------
 
-    def _update_leverage(self, account: Account, command: UpdateLeverage) -> list[Event] | Refusal:
-        asset = command.asset
-        if not 0 <= asset < len(self.engine.markets):
-            return Refusal.ASSET_UNKNOWN
-        if not command.is_cross:
-            return Refusal.ISOLATED_NOT_OFFERED
-        market = self.engine.markets[asset]
-        if not 1 <= command.leverage <= market.instrument.max_leverage:
-            return Refusal.LEVERAGE_INVALID
-        self._refresh(account)
-        position = account.position(market)
-        before = position.leverage
-        position.leverage = command.leverage
-        added = demand(position, market.mark) - position.margin
-        if added > 0 and account.value < account.required + added:
-            position.leverage = before
-            return Refusal.LEVERAGE_NEEDS_MARGIN
-        adjust(account, position, market.mark)
-        return [LeverageUpdated(account.address, asset, True, command.leverage)]
-
     def _approve_agent(self, account: Account, command: ApproveAgent) -> list[Event] | Refusal:
         accounts = self.engine.accounts
         refused = self.agent_book.refusal(
@@ -269,30 +293,29 @@ class Exchange:
             return [CommandRefused(command.signer, reason, detail, True)]
         return [self.agent_book.approve(account, command, masters=accounts, time_ms=self.time_ms)]
 
-    def _send_usd(self, sender: Account, command: UsdSend) -> list[Event] | Refusal:
-        if command.usd <= 0:
-            return Refusal.TRANSFER_ZERO
-        if command.destination == sender.address:
-            return Refusal.TRANSFER_TO_SELF
-        self._refresh(sender)
-        if command.usd > withdrawable(sender, self.engine.markets):
-            return Refusal.TRANSFER_TOO_LARGE
-        receiver = self.engine.accounts.get(command.destination)
-        if (receiver.cash if receiver is not None else 0) + command.usd > CASH_MAX:
-            return Refusal.BALANCE_AT_MAX
-        sender.pay(-command.usd)
-        self._account_or_new(command.destination).pay(command.usd)
-        return [UsdSent(sender.address, command.destination, command.usd)]
-
-    def _account_or_new(self, address: Address) -> Account:
-        account = self.engine.accounts.get(address)
-        if account is None:
-            account = self.engine.accounts[address] = Account(address)
-        return account
-
-    def _refresh(self, account: Account) -> None:
-        if account.epoch != self.engine.epoch:
-            refresh(account, self.engine.markets, self.engine.epoch)
+    def _move_money(
+        self, account: Account, command: UsdSend | ClassTransfer | SpotSend | SendAsset | Withdraw
+    ) -> transfers.Outcome:
+        """Carry out a transfer out of the signer's account, or of the sub-account that it names."""
+        engine = self.engine
+        named = command.account if isinstance(command, ClassTransfer | SendAsset) else None
+        if named is not None and named != account.address:
+            if named not in account.sub_accounts:
+                return Refusal.VAULT_UNKNOWN, (named,)
+            account = engine.accounts[named]
+        match command:
+            case UsdSend():
+                return transfers.send_usd(engine, account, command)
+            case ClassTransfer():
+                return transfers.transfer_class(engine, account, command)
+            case SpotSend():
+                return transfers.send_token(engine, account, command)
+            case SendAsset():
+                return transfers.send_asset(engine, account, command)
+            case Withdraw():
+                return transfers.withdraw(engine, account, command)
+            case _:
+                assert_never(command)
 
     # ---- what operators do -------------------------------------------------------------------
 
@@ -303,40 +326,8 @@ class Exchange:
             return Refusal.FEES_INVALID
         self.is_open = True
         self.engine.schedule.terms = command
+        funding.start(self.engine)
         return [ExchangeOpened(command)]
-
-    def _list_market(self, instrument: Instrument) -> list[Event] | Refusal:
-        if not self.is_open:
-            return Refusal.EXCHANGE_NOT_OPEN
-        markets = self.engine.markets
-        if instrument.asset != len(markets) or len(markets) >= MARKETS_MAX:
-            return Refusal.ASSET_UNKNOWN
-        if not (
-            0 <= instrument.size_decimals <= PRICE_DECIMALS_MAX
-            and 1 <= instrument.max_leverage <= LEVERAGE_MAX
-            and 0 < instrument.opening_price_e8 <= PRICE_E8_MAX
-            and instrument.name
-            and all(instrument.name != market.instrument.name for market in markets)
-        ):
-            return Refusal.MARKET_INVALID
-        markets.append(Market(instrument))
-        return [MarketListed(instrument)]
-
-    def _credit(self, command: Credit) -> list[Event] | Refusal:
-        if not self.is_open:
-            return Refusal.EXCHANGE_NOT_OPEN
-        if command.usd <= 0:
-            return Refusal.CREDIT_INVALID
-        account = self.engine.accounts.get(command.account)
-        if (account.cash if account is not None else 0) + command.usd > CASH_MAX:
-            return Refusal.BALANCE_AT_MAX
-        if self.credited_usd + command.usd > CREDITED_MAX:
-            return Refusal.BALANCE_AT_MAX
-        self._account_or_new(command.account).pay(command.usd)
-        self.credited_usd += command.usd
-        if command.source is CreditSource.FAUCET:
-            self.faucet_credits += 1
-        return [Credited(command.account, command.usd, command.source)]
 
     def _move_oracle(self, command: MoveOracle) -> list[Event] | Refusal:
         markets = self.engine.markets
@@ -345,15 +336,14 @@ class Exchange:
                 return Refusal.ASSET_UNKNOWN
             if not 0 < price.price_e8 <= PRICE_E8_MAX:
                 return Refusal.PRICE_INVALID
+            if not 0 <= price.outside_e8 <= PRICE_E8_MAX:
+                return Refusal.PRICE_INVALID
         if not command.prices:
             return Refusal.BATCH_EMPTY
         events: list[Event] = []
         for price in command.prices:
-            market = markets[price.asset]
-            market.move_oracle(price.price_e8)
-            events.append(OracleMoved(price.asset, market.oracle, market.mark))
-        self.engine.epoch += 1
-        clock.run_due(self.engine, events)
+            markets[price.asset].move_oracle(price.price_e8, price.outside_e8)
+        clock.run_due(self.engine, events, {price.asset for price in command.prices})
         return events
 
     def _tick(self) -> list[Event] | Refusal:
@@ -372,8 +362,21 @@ class Exchange:
 
     @property
     def instruments(self) -> list[Instrument]:
-        """All markets' definitions, by asset id."""
-        return [market.instrument for market in self.engine.markets]
+        """All markets' definitions: perpetuals by asset id, then pairs."""
+        return [market.instrument for market in self.engine.markets + self.engine.pairs]
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        """All tokens, by token id."""
+        return tuple(self.engine.tokens)
+
+    def sub_accounts(self) -> dict[Address, Address]:
+        """Return the master of each sub-account."""
+        return {
+            address: account.master
+            for address, account in self.engine.accounts.items()
+            if account.master is not None
+        }
 
     def knows(self, address: Address) -> bool:
         """Tell whether this is an account: whether it was ever given money."""
@@ -404,7 +407,10 @@ class Exchange:
         Raises:
             IndexError: there is no such market.
         """
-        return self.engine.markets[asset].to_state()
+        engine = self.engine
+        if asset >= SPOT_ASSETS_FROM:
+            return engine.pairs[asset - SPOT_ASSETS_FROM].to_state()
+        return engine.markets[asset].to_state()
 
     def account_state(self, address: Address) -> AccountState:
         """Return one account as a plain value; unknown ones are empty."""
@@ -412,7 +418,19 @@ class Exchange:
         if account is None:
             return AccountState(address, False, 0, 0, (), (), ())
         agents = self.agent_book.of_account(account, self.time_ms)
-        return account.to_state(self.position_states(account), agents)
+        state = account.to_state(self.position_states(account), agents)
+        return structs.replace(
+            state,
+            balances=tuple(
+                balance.to_state()
+                for _, balance in sorted(account.balances.items())
+                if balance.total
+            ),
+            sub_accounts=tuple(SubAccountState(*named) for named in account.sub_accounts.items()),
+            master=account.master,
+            fees=self.engine.fee_book(account).to_state(),
+            requests=requests.to_state(account, self.terms.requests_free),
+        )
 
     def position_states(self, account: Account) -> tuple[PositionState, ...]:
         """Return what an account holds or chose, by asset id.
@@ -420,11 +438,11 @@ class Exchange:
         A market without a position and with its default leverage has no entry.
         """
         markets = self.engine.markets
-        return tuple(
-            PositionState(asset, position.size, position.entry_notional, True, position.leverage)
+        states = (
+            position.to_state(markets[asset].instrument, account.address)
             for asset, position in sorted(account.positions.items())
-            if position.size or position.leverage != markets[asset].default_leverage
         )
+        return tuple(state for state in states if state is not None)
 
     # ---- keeping -----------------------------------------------------------------------------
 
@@ -458,7 +476,7 @@ def _unknown_signer_refusal(command: ClientCommand) -> Refusal:
 def _acts_for_signer_alone(command: ClientCommand) -> bool:
     """Tell whether a command is one that a wallet signs for itself, never for a master account."""
     match command:
-        case ApproveAgent() | UsdSend():
+        case ApproveAgent() | UsdSend() | ClassTransfer() | SpotSend() | SendAsset() | Withdraw():
             return True
         case Noop():
             return command.as_owner

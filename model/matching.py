@@ -16,7 +16,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from model import trigger_entry, triggers
+from msgspec.structs import replace
+
+from model import spot, trigger_entry, triggers
 from model.accounts import Account, Position
 from model.commands import CancelSpec, OpenExchange, OrderSpec, Tif
 from model.events import (
@@ -28,6 +30,7 @@ from model.events import (
     OrderPlaced,
     OrderRefused,
     Traded,
+    TradeKind,
 )
 from model.fees import (
     OPEN_ORDERS_MAX,
@@ -36,15 +39,18 @@ from model.fees import (
     fee_towards_exchange,
     open_orders_max,
 )
-from model.ids import Address, AssetId, OrderId, TradeId
-from model.margin import adjust, can_carry, refresh
+from model.ids import SPOT_ASSETS_FROM, Address, AssetId, OrderId, TokenId, TradeId
+from model.instruments import USDC_TOKEN, Token
+from model.margin import adjust, can_carry, demand_of, isolated_transfer, refresh
 from model.markets import Market
-from model.orders import NOTIONAL_MIN, Order, form_refusal
+from model.orders import NOTIONAL_MIN, Order, form_refusal, liquidity_refusal
 from model.refusals import Refusal
 from model.triggers import MarketTriggers, Trigger
+from model.watch import Watch
 
 _GTC: Final = Tif.GTC
 _ALO: Final = Tif.ALO
+_LIQUIDATION: Final = Tif.LIQUIDATION_MARKET
 
 
 class MatchingEngine:
@@ -54,20 +60,39 @@ class MatchingEngine:
     executed and ``day`` the day that it falls on. ``fees`` is what was collected so far, in
     micro-USD; ``schedule`` says what is charged. ``scheduled`` are the accounts with a scheduled
     cancel, earliest first; ``triggers`` are the armed triggers of markets that ever had one.
+
+    ``insurance`` is what pays when a liquidated account has lost more than it had, in micro-USD;
+    below zero it is debt that nobody covers. ``next_sample_ms`` and ``next_payment_ms`` are when
+    funding is sampled and paid next; ``watch`` knows whose health is to be looked at.
+
+    ``markets`` are the perpetuals and ``pairs`` the spot pairs, ``tokens`` what is held in spot
+    balances. Of each token, ``supply`` is what all balances and fees come to, and ``token_fees``
+    what was collected, in 1e-8 tokens. ``credited_usd`` came from outside so far, USDC in spot
+    included, and ``withdrawn_usd`` left.
     """
 
     __slots__ = (
         "accounts",
+        "credited_usd",
         "day",
         "epoch",
         "fees",
+        "insurance",
         "markets",
         "next_oid",
+        "next_payment_ms",
+        "next_sample_ms",
         "next_trade_id",
+        "pairs",
         "schedule",
         "scheduled",
+        "supply",
         "time_ms",
+        "token_fees",
+        "tokens",
         "triggers",
+        "watch",
+        "withdrawn_usd",
     )
 
     def __init__(self) -> None:
@@ -82,6 +107,16 @@ class MatchingEngine:
         self.fees = 0
         self.scheduled: list[tuple[int, Address]] = []
         self.triggers: dict[AssetId, MarketTriggers] = {}
+        self.insurance = 0
+        self.next_sample_ms = 0
+        self.next_payment_ms = 0
+        self.watch = Watch()
+        self.credited_usd = 0
+        self.withdrawn_usd = 0
+        self.pairs: list[Market] = []
+        self.tokens: list[Token] = [USDC_TOKEN]
+        self.supply: list[int] = [0]
+        self.token_fees: list[int] = [0]
 
     def fee_book(self, account: Account) -> FeeBook:
         """Return an account's fee book with the rates of today."""
@@ -90,9 +125,13 @@ class MatchingEngine:
             self.schedule.assess(book, self.day)
         return book
 
+    def token_or_none(self, token: TokenId) -> Token | None:
+        """Return a token, or ``None`` if there is none of that id."""
+        return self.tokens[token] if 0 <= token < len(self.tokens) else None
+
     # ---- placing -----------------------------------------------------------------------------
 
-    def place(  # noqa: C901, PLR0912, PLR0915 - the hot path, flat on purpose
+    def place(  # noqa: C901, PLR0911, PLR0912, PLR0915 - the hot path, flat on purpose
         self,
         account: Account,
         spec: OrderSpec,
@@ -107,7 +146,7 @@ class MatchingEngine:
         """
         asset = spec.asset
         if not 0 <= asset < len(self.markets):
-            events.append(OrderRefused(account.address, spec, Refusal.ASSET_UNKNOWN))
+            spot.place(self, account, spec, events)
             return
         market = self.markets[asset]
         price = market.prices.get(spec.price_e8, 0)
@@ -168,7 +207,16 @@ class MatchingEngine:
                 return
         margin = position.margin
         if not reduce_only:
-            wanted = -(worst * market.mark // -position.leverage)
+            notional = worst * market.mark
+            if notional > position.notional_max:
+                events.append(OrderRefused(account.address, spec, Refusal.MARGIN_TIER_EXCEEDED))
+                return
+            if position.is_cross:
+                wanted = -(notional // -position.leverage)
+            else:
+                buys = position.resting_buys + (lots if is_buy else 0)
+                sells = position.resting_sells + (0 if is_buy else lots)
+                wanted = demand_of(position, market.mark, position.size, buys, sells)
             if wanted > margin:
                 value = account.value
                 if crosses:
@@ -208,16 +256,8 @@ class MatchingEngine:
     def _refuse_for_liquidity(
         self, account: Account, spec: OrderSpec, market: Market, events: list[Event]
     ) -> None:
-        detail: tuple[int, ...] = ()
-        match spec.tif:
-            case Tif.ALO:
-                reason = Refusal.POST_ONLY_WOULD_MATCH
-                detail = (market.bids.best_price(), market.asks.best_price())
-            case Tif.IOC:
-                reason = Refusal.IOC_FOUND_NOTHING
-            case _:
-                reason = Refusal.MARKET_FOUND_NOTHING
-        events.append(OrderRefused(account.address, spec, reason, detail))
+        refused = liquidity_refusal(market, spec.tif)
+        events.append(OrderRefused(account.address, spec, *refused))
 
     def _cost_of_crossing(self, account: Account, market: Market, is_buy: bool, lots: int) -> int:
         """Return what a taker loses at once, against the mark, if all fills at the best price."""
@@ -309,9 +349,15 @@ class MatchingEngine:
             market.last = price
             trade_id = self.next_trade_id
             self.next_trade_id += 1  # type: ignore[assignment]  # NewType would cost a call
-            events.append(
-                Traded(taker.asset, trade_id, price, lots, taker.is_buy, taker_leg, maker_leg)
-            )
+            event = Traded(taker.asset, trade_id, price, lots, taker.is_buy, taker_leg, maker_leg)
+            if taker.tif is _LIQUIDATION:
+                event = replace(
+                    event,
+                    kind=TradeKind.LIQUIDATION,
+                    mark=market.mark,
+                    is_isolated=not position.is_cross,
+                )
+            events.append(event)
             if position.reducing:
                 self._trim(account, position, market, events)
             if maker_position.reducing:
@@ -346,18 +392,33 @@ class MatchingEngine:
         signed_lots: int,
         price: int,
         fee: int,
+        keeps_margin: bool = False,
     ) -> Leg:
         """Move one side's position and money by a trade; return its side of the event."""
         start = position.size
-        profit = position.trade(signed_lots, price)
         cost = signed_lots * price
-        account.cash -= cost + fee
-        account.value -= signed_lots * (price - market.mark) + fee
+        margin = 0
+        if position.is_cross:
+            profit = position.trade(signed_lots, price)
+            account.cash -= cost + fee
+            account.value -= signed_lots * (price - market.mark) + fee
+        else:
+            if not keeps_margin:
+                margin = isolated_transfer(position, market.mark, signed_lots, price)
+            profit = position.trade(signed_lots, price)
+            position.isolated_usd += margin - cost
+            account.cash -= margin + fee
+            account.value -= margin + fee
+        account.touched.add(account.address)
+        if not start or not position.size:
+            market.hold(account.address, position)
         account.volume += abs(cost)
         self.fees += fee
         market.open_interest += max(position.size, 0) - max(start, 0)
         adjust(account, position, market.mark)
-        return Leg(account.address, order.oid, order.cloid, order.remaining, start, profit, fee)
+        return Leg(
+            account.address, order.oid, order.cloid, order.remaining, start, profit, fee, margin
+        )
 
     def _trim(
         self, account: Account, position: Position, market: Market, events: list[Event]
@@ -374,6 +435,120 @@ class MatchingEngine:
         triggers.cancel_bound(self, account, order.asset, events)
         if order.remaining == 0:
             triggers.order_filled(self, account, order.oid, events)
+
+    # ---- liquidating -------------------------------------------------------------------------
+
+    def liquidate(
+        self,
+        account: Account,
+        position: Position,
+        market: Market,
+        lots: int,
+        events: list[Event],
+    ) -> None:
+        """Close lots of a position against the book, losing no more than there is.
+
+        Nothing happens where not even the best resting order can be met. The account's totals must
+        be current.
+        """
+        is_buy = position.size < 0
+        opposite = market.asks if is_buy else market.bids
+        price = market.price_high if is_buy else market.price_low
+        limit_key = -price if is_buy else price
+        if not opposite.keys or opposite.keys[-1] < limit_key:
+            return
+        first = opposite.first()
+        least = min(lots, first.remaining)
+        fee = fee_towards_exchange(least * first.price, self.fee_book(account).taker_ppm)
+        if not can_carry(
+            account,
+            position,
+            mark=market.mark,
+            signed_lots=least if is_buy else -least,
+            price=first.price,
+            fee=fee,
+        ):
+            return
+        order = self._forced_order(account, market, is_buy=is_buy, price=price, lots=lots)
+        events.append(
+            OrderPlaced(
+                order.asset, order.account, order.oid, is_buy, price, lots, order.tif, True, None
+            )
+        )
+        self._match(account, position, market, order, events)
+        if order.remaining:
+            self._report_canceled(order, CancelReason.IOC_REMAINDER, events)
+
+    def trade_off_book(
+        self,
+        account: Account,
+        other: Account,
+        market: Market,
+        *,
+        price: int,
+        kind: TradeKind,
+        events: list[Event],
+        lots_max: int | None = None,
+    ) -> None:
+        """Move a liquidated account's position to another account, free of fees.
+
+        An isolated position that the backstop takes over keeps its money, to be taken from there.
+        Both accounts' totals must be current.
+        """
+        position = account.position(market)
+        others = other.position(market)
+        lots = abs(position.size)
+        if lots_max is not None:
+            lots = min(lots, lots_max)
+        is_buy = position.size < 0
+        signed_lots = lots if is_buy else -lots
+        order = self._forced_order(account, market, is_buy=is_buy, price=price, lots=lots)
+        against = self._forced_order(other, market, is_buy=not is_buy, price=price, lots=lots)
+        order.remaining = against.remaining = 0
+        is_isolated = not position.is_cross
+        taker = self._settle(
+            account,
+            position,
+            market,
+            order,
+            signed_lots=signed_lots,
+            price=price,
+            fee=0,
+            keeps_margin=kind is TradeKind.BACKSTOP,
+        )
+        maker = self._settle(
+            other, others, market, against, signed_lots=-signed_lots, price=price, fee=0
+        )
+        trade_id = self.next_trade_id
+        self.next_trade_id += 1  # type: ignore[assignment]  # NewType would cost a call
+        asset = market.instrument.asset
+        events.append(
+            Traded(
+                asset, trade_id, price, lots, is_buy, taker, maker, kind, market.mark, is_isolated
+            )
+        )
+        self._trim(account, position, market, events)
+        self._trim(other, others, market, events)
+
+    def _forced_order(
+        self, account: Account, market: Market, *, is_buy: bool, price: int, lots: int
+    ) -> Order:
+        """Make an order that no client sent."""
+        oid = self.next_oid
+        self.next_oid += 1  # type: ignore[assignment]  # NewType would cost a call
+        return Order(
+            market.instrument.asset,
+            account.address,
+            oid,
+            is_buy,
+            price,
+            lots,
+            lots,
+            _LIQUIDATION,
+            True,
+            None,
+            self.time_ms,
+        )
 
     # ---- cancelling --------------------------------------------------------------------------
 
@@ -422,6 +597,9 @@ class MatchingEngine:
         self, account: Account, order: Order, reason: CancelReason, events: list[Event]
     ) -> None:
         """Take a resting order off the book and out of all indexes, and report it."""
+        if order.asset >= SPOT_ASSETS_FROM:
+            spot.expel(self, account, order, reason, events)
+            return
         market = self.markets[order.asset]
         position = account.positions[order.asset]
         (market.bids if order.is_buy else market.asks).remove(order)

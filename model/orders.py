@@ -88,6 +88,18 @@ def _value_refusal(market: Market, spec: OrderSpec, price: int, lots: int) -> Re
     return None
 
 
+def liquidity_refusal(market: Market, tif: Tif) -> tuple[Refusal, tuple[int, ...]]:
+    """Say why an order that must rest would match, or one that must match has nothing to."""
+    match tif:
+        case Tif.ALO:
+            bbo = (market.bids.best_price(), market.asks.best_price())
+            return Refusal.POST_ONLY_WOULD_MATCH, bbo
+        case Tif.IOC:
+            return Refusal.IOC_FOUND_NOTHING, ()
+        case _:
+            return Refusal.MARKET_FOUND_NOTHING, ()
+
+
 def resting_order(order: Order) -> RestingOrder:
     """Return an order as a plain value."""
     return RestingOrder(*astuple(order))

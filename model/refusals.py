@@ -35,6 +35,7 @@ class Refusal(IntEnum):
     TWAP_DURATION_BAD = 115
     TWAP_TOO_SMALL = 116
     SPOT_NOTIONAL_TOO_SMALL = 117
+    SPOT_PLAIN_ONLY = 118
 
     MARGIN_TOO_LOW = 201
     REDUCE_ONLY_INCREASES = 202
@@ -79,6 +80,7 @@ class Refusal(IntEnum):
     TOKEN_NOT_IN_PERP = 610
     AMOUNT_TOO_FINE = 611
     RESERVATION_INVALID = 612
+    WITHDRAWAL_TOO_SMALL = 613
 
     LEVERAGE_INVALID = 701
     LEVERAGE_NEEDS_MARGIN = 702
@@ -101,7 +103,6 @@ class Refusal(IntEnum):
     CREDIT_INVALID = 805
     TOKEN_INVALID = 806
 
-    ISOLATED_NOT_OFFERED = 903
     NOT_OFFERED_YET = 904
 
 
@@ -143,6 +144,7 @@ WIRE: Final[dict[Refusal, Wire]] = {
     Refusal.SPOT_NOTIONAL_TOO_SMALL: Wire(
         "Order must have minimum value of 10 USDC.", True, "minTradeNtlRejected"
     ),
+    Refusal.SPOT_PLAIN_ONLY: Wire("Spot orders can be neither reduce only nor TP/SL orders."),
     Refusal.SPOT_BALANCE_TOO_LOW: Wire(
         "Insufficient spot balance", True, "insufficientSpotBalanceRejected"
     ),
@@ -209,6 +211,7 @@ WIRE: Final[dict[Refusal, Wire]] = {
     Refusal.TOKEN_NOT_IN_PERP: Wire("Invalid perp DEX"),
     Refusal.AMOUNT_TOO_FINE: Wire("Invalid number of decimals"),
     Refusal.RESERVATION_INVALID: Wire("Invalid request weight reservation"),
+    Refusal.WITHDRAWAL_TOO_SMALL: Wire("Withdrawals must be larger than their fee of {0} USDC."),
     Refusal.LEVERAGE_TYPE_LOCKED: Wire("Cannot switch leverage type with open position."),
     Refusal.CROSS_NOT_ALLOWED: Wire("Cross margin is not allowed for this asset."),
     Refusal.ISOLATED_NEEDS_MARGIN: Wire(
@@ -240,7 +243,6 @@ WIRE: Final[dict[Refusal, Wire]] = {
     Refusal.MARKET_INVALID: Wire("The market's definition is not valid."),
     Refusal.CREDIT_INVALID: Wire("A credit must be positive."),
     Refusal.TOKEN_INVALID: Wire("The token's definition is not valid."),
-    Refusal.ISOLATED_NOT_OFFERED: Wire("Isolated margin is not offered on this exchange yet."),
     Refusal.NOT_OFFERED_YET: Wire("This is not offered on this exchange yet."),
 }
 

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Struct
 
-from model.accounts import Account, Position
+from model import spot, subaccounts
+from model.accounts import Account
 from model.agents import Agent
 from model.commands import OpenExchange
 from model.errors import UnreadableSnapshotError
 from model.fees import DayVolume, FeeBook, VolumeBook, day_of
-from model.ids import Address, OrderId, TradeId
-from model.instruments import Instrument
+from model.ids import SPOT_ASSETS_FROM, Address, AssetId, OrderId, TokenId, TradeId
+from model.instruments import Instrument, Token
 from model.markets import Market
 from model.orders import Order
 from model.state import PositionState
@@ -47,6 +48,25 @@ ITEMS_PER_PIECE: Final = 500
 """Orders or accounts that are encoded at once: well under a millisecond."""
 
 
+class _MarginRecord(Struct, frozen=True, array_like=True):
+    """Insurance, when funding is next sampled and paid, and what cools down after liquidation."""
+
+    insurance: int
+    next_sample_ms: int
+    next_payment_ms: int
+    cooling: list[tuple[Address, AssetId | None, int]]
+
+
+class _MarkRecord(Struct, frozen=True, array_like=True):
+    """What a market's mark price and funding follow from, beside its book."""
+
+    outside: int
+    mark_before: int
+    basis: tuple[int, int, int]
+    book_average: tuple[int, int, int]
+    premiums: tuple[int, int, int, int]
+
+
 class _MarketRecord(Struct, frozen=True, array_like=True):
     """A market's definition, prices and book, both sides best first."""
 
@@ -56,6 +76,7 @@ class _MarketRecord(Struct, frozen=True, array_like=True):
     last: int
     bids: list[Order]
     asks: list[Order]
+    marks: _MarkRecord
 
 
 class _AccountRecord(Struct, frozen=True, array_like=True):
@@ -67,6 +88,24 @@ class _AccountRecord(Struct, frozen=True, array_like=True):
     positions: tuple[PositionState, ...]
     days: list[DayVolume]
     requests: tuple[int, int, int]
+
+
+class _MoneyRecord(Struct, frozen=True, array_like=True):
+    """What left the exchange, and of each token its definition, its supply and collected fees."""
+
+    withdrawn_usd: int
+    tokens: list[Token]
+    supply: list[int]
+    token_fees: list[int]
+
+
+class _BalanceRecord(Struct, frozen=True, array_like=True):
+    """What an account has of a token; what is held follows from its orders."""
+
+    account: Address
+    token: TokenId
+    total: int
+    entry: int
 
 
 class _State(Struct, frozen=True, array_like=True):
@@ -90,6 +129,11 @@ class _State(Struct, frozen=True, array_like=True):
     schedules: list[ScheduleRecord]
     triggers: list[Trigger]
     fired: list[FiredRecord]
+    margin: _MarginRecord
+    money: _MoneyRecord
+    pairs: list[_MarketRecord]
+    balances: list[_BalanceRecord]
+    sub_accounts: list[tuple[Address, Address, str]]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -116,7 +160,7 @@ def _pieces(exchange: Exchange) -> Iterator[bytes]:
         exchange.terms,
         engine.schedule.traded.days(engine.day),
         engine.fees,
-        exchange.credited_usd,
+        engine.credited_usd,
         exchange.faucet_credits,
         engine.next_oid,
         engine.next_trade_id,
@@ -137,6 +181,8 @@ def _pieces(exchange: Exchange) -> Iterator[bytes]:
     )
     for items in waiting:
         yield from _array_pieces(len(items), items)
+    yield _encode(_margin_record(engine))
+    yield from _money_pieces(engine)
 
 
 def _account_record(exchange: Exchange, account: Account) -> _AccountRecord:
@@ -145,7 +191,7 @@ def _account_record(exchange: Exchange, account: Account) -> _AccountRecord:
         account.cash,
         account.volume,
         exchange.position_states(account),
-        account.fees.days(exchange.engine.day),
+        account.fees.days(exchange.engine.day) if account.master is None else [],
         (account.requests, account.reserved, account.beyond_ms),
     )
 
@@ -157,6 +203,47 @@ def _market_pieces(market: Market) -> Iterator[bytes]:
     for side in (market.bids, market.asks):
         orders = list(side)
         yield from _array_pieces(len(orders), orders)
+    yield _encode(
+        _MarkRecord(
+            market.outside,
+            market.mark_before,
+            market.basis.to_tuple(),
+            market.book_average.to_tuple(),
+            market.premiums.to_tuple(),
+        )
+    )
+
+
+def _margin_record(engine: MatchingEngine) -> _MarginRecord:
+    cooling = sorted(
+        ((address, asset, until) for (address, asset), until in engine.watch.cooling.items()),
+        key=lambda entry: (entry[0], -1 if entry[1] is None else entry[1]),
+    )
+    return _MarginRecord(engine.insurance, engine.next_sample_ms, engine.next_payment_ms, cooling)
+
+
+def _money_pieces(engine: MatchingEngine) -> Iterator[bytes]:
+    """Yield the bytes of what spot and sub-accounts add to a ``_State``."""
+    yield _encode(
+        _MoneyRecord(engine.withdrawn_usd, engine.tokens, engine.supply, engine.token_fees)
+    )
+    yield _array_head(len(engine.pairs))
+    for market in engine.pairs:
+        yield from _market_pieces(market)
+    accounts = [account for _, account in sorted(engine.accounts.items())]
+    balances = [
+        _BalanceRecord(account.address, token, balance.total, balance.entry)
+        for account in accounts
+        for token, balance in sorted(account.balances.items())
+        if balance.total
+    ]
+    yield from _array_pieces(len(balances), balances)
+    named = [
+        (account.address, address, name)
+        for account in accounts
+        for address, name in account.sub_accounts.items()
+    ]
+    yield from _array_pieces(len(named), named)
 
 
 def _array_pieces(count: int, items: Iterable[object]) -> Iterator[bytes]:
@@ -191,7 +278,6 @@ def restore(exchange: Exchange, data: bytes) -> None:
     exchange.height = state.height
     exchange.time_ms = state.time_ms
     exchange.is_open = state.is_open
-    exchange.credited_usd = state.credited_usd
     exchange.faucet_credits = state.faucet_credits
     exchange.nonces = dict(state.nonces)
     engine = exchange.engine
@@ -200,13 +286,18 @@ def restore(exchange: Exchange, data: bytes) -> None:
     engine.schedule.terms = state.terms
     engine.schedule.traded = VolumeBook(state.traded)
     engine.fees = state.fees
+    engine.credited_usd = state.credited_usd
     engine.next_oid = state.next_oid
     engine.next_trade_id = state.next_trade_id
     try:
         engine.markets.extend(_market(record) for record in state.markets)
-        engine.accounts.update((record.address, _account(record)) for record in state.accounts)
-        _restore_orders(engine, state.markets)
-        _restore_open_interest(engine)
+        engine.accounts.update(
+            (record.address, _account(record, engine)) for record in state.accounts
+        )
+        _restore_money(engine, state)
+        _restore_orders(engine, state.markets + state.pairs)
+        _restore_holders(engine)
+        _restore_margin(engine, state.margin)
         for address, agent in state.agents:
             exchange.agent_book.agents[address] = agent
             engine.accounts[agent.master].agents[agent.name] = address
@@ -221,34 +312,65 @@ def _market(record: _MarketRecord) -> Market:
     market.oracle = record.oracle
     market.last = record.last
     market.set_mark(record.mark)
+    kept = record.marks
+    market.outside, market.mark_before = kept.outside, kept.mark_before
+    market.basis.restore(kept.basis)
+    market.book_average.restore(kept.book_average)
+    market.premiums.restore(kept.premiums)
     return market
 
 
-def _account(record: _AccountRecord) -> Account:
-    account = Account(record.address)
+def _account(record: _AccountRecord, engine: MatchingEngine) -> Account:
+    account = Account(record.address, engine.watch.touched)
     account.cash = record.cash
     account.volume = record.volume
     account.fees = FeeBook(record.days)
     account.requests, account.reserved, account.beyond_ms = record.requests
     for state in record.positions:
-        position = account.positions[state.asset] = Position(state.leverage)
-        position.size = state.size
-        position.entry_notional = state.entry_notional
+        account.position(engine.markets[state.asset]).restore(state)
     return account
+
+
+def _restore_money(engine: MatchingEngine, state: _State) -> None:
+    money = state.money
+    engine.withdrawn_usd = money.withdrawn_usd
+    engine.tokens, engine.supply, engine.token_fees = money.tokens, money.supply, money.token_fees
+    engine.pairs.extend(_market(record) for record in state.pairs)
+    for record in state.balances:
+        balance = engine.accounts[record.account].balance(record.token)
+        balance.total, balance.entry = record.total, record.entry
+    for master, address, name in state.sub_accounts:
+        subaccounts.adopt(engine.accounts[master], engine.accounts[address], name)
 
 
 def _restore_orders(engine: MatchingEngine, records: list[_MarketRecord]) -> None:
     """Put all orders into their books, by priority, and into their accounts' indexes, by age."""
     orders = [order for record in records for order in (*record.bids, *record.asks)]
     for order in orders:
-        market = engine.markets[order.asset]
-        (market.bids if order.is_buy else market.asks).add(order)
+        if order.asset < SPOT_ASSETS_FROM:
+            market = engine.markets[order.asset]
+            (market.bids if order.is_buy else market.asks).add(order)
     for order in sorted(orders, key=lambda order: order.oid):
         account = engine.accounts[order.account]
-        account.index(order, account.position(engine.markets[order.asset]))
+        if order.asset >= SPOT_ASSETS_FROM:
+            spot.rest(account, engine.pairs[order.asset - SPOT_ASSETS_FROM], order)
+        else:
+            account.index(order, account.position(engine.markets[order.asset]))
 
 
-def _restore_open_interest(engine: MatchingEngine) -> None:
+def _restore_holders(engine: MatchingEngine) -> None:
+    """Find who holds what; all are looked at after the next move of a price."""
     for account in engine.accounts.values():
         for asset, position in account.positions.items():
-            engine.markets[asset].open_interest += max(position.size, 0)
+            if position.size:
+                engine.markets[asset].open_interest += max(position.size, 0)
+                engine.markets[asset].holders[account.address] = position
+    engine.watch.pending.update(engine.accounts)
+
+
+def _restore_margin(engine: MatchingEngine, record: _MarginRecord) -> None:
+    engine.insurance = record.insurance
+    engine.next_sample_ms = record.next_sample_ms
+    engine.next_payment_ms = record.next_payment_ms
+    for address, asset, until in record.cooling:
+        engine.watch.cooling[address, asset] = until

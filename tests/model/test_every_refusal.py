@@ -27,15 +27,17 @@ from model.commands import (
     Tick,
     Tif,
     TriggerSpec,
+    UpdateIsolatedMargin,
     UpdateLeverage,
     UsdSend,
 )
 from model.events import CommandRefused, Event
-from model.exchange import CASH_MAX, Exchange
+from model.exchange import Exchange
 from model.ids import Address, AssetId, OrderId
-from model.instruments import Instrument
+from model.instruments import Instrument, MarginMode, MarginTier
 from model.nonces import NONCES_KEPT, WINDOW_FUTURE_MS
 from model.refusals import WIRE, Refusal
+from model.transfers import CASH_MAX
 from model.units import E8, USD, parse_decimal
 from tests.model.desk import (
     ALICE,
@@ -314,6 +316,92 @@ def _(desk: Desk) -> Command:
     return UpdateLeverage(*desk.head(ALICE), BTC, True, 1)
 
 
+TIERED: Final = AssetId(2)
+"""Up to 10,000 USD with leverage 20, with 5 beyond."""
+
+STRICT: Final = AssetId(2)
+
+
+def list_tiered(desk: Desk) -> None:
+    """Open a market whose larger positions are allowed less leverage."""
+    tiers = (MarginTier(0, 20), MarginTier(10_000 * USD, 5))
+    desk.apply(ListMarket(Instrument(TIERED, "SOL", 2, 20, 100 * E8, tiers)))
+
+
+def list_strict(desk: Desk) -> None:
+    """Open a market that is isolated only, and hold 100 USD of it at leverage 20."""
+    mode = MarginMode.STRICT_ISOLATED
+    desk.apply(ListMarket(Instrument(STRICT, "SOL", 2, 20, 100 * E8, (), mode)))
+    desk.rest(BOB, order("sell", "100", "1", asset=STRICT))
+    desk.place(ALICE, order("buy", "100", "1", asset=STRICT))
+
+
+def hold_isolated(desk: Desk) -> None:
+    """Let Alice hold 1,000 USD with isolated margin at leverage 10."""
+    desk.apply(UpdateLeverage(*desk.head(ALICE), BTC, False, 10))
+    desk.trade(ALICE, BOB, "100", "10")
+
+
+@refused_for(Refusal.MARGIN_TIER_EXCEEDED)
+def _(desk: Desk) -> Command:
+    list_tiered(desk)
+    return placing(desk, "buy", "100", "100", asset=TIERED)
+
+
+@refused_for(Refusal.LEVERAGE_TYPE_LOCKED)
+def _(desk: Desk) -> Command:
+    desk.trade(ALICE, BOB, "100", "1")
+    return UpdateLeverage(*desk.head(ALICE), BTC, False, 10)
+
+
+@refused_for(Refusal.CROSS_NOT_ALLOWED)
+def _(desk: Desk) -> Command:
+    list_strict(desk)
+    return UpdateLeverage(*desk.head(BOB), STRICT, True, 10)
+
+
+@refused_for(Refusal.ISOLATED_NEEDS_MARGIN)
+def _(desk: Desk) -> Command:
+    hold_isolated(desk)
+    return UpdateLeverage(*desk.head(ALICE), BTC, False, 9)
+
+
+@refused_for(Refusal.MARGIN_NOT_ISOLATED)
+def _(desk: Desk) -> Command:
+    desk.trade(ALICE, BOB, "100", "1")
+    return UpdateIsolatedMargin(*desk.head(ALICE), BTC, 1)
+
+
+@refused_for(Refusal.MARGIN_MOVE_ZERO)
+def _(desk: Desk) -> Command:
+    hold_isolated(desk)
+    return UpdateIsolatedMargin(*desk.head(ALICE), BTC, 0)
+
+
+@refused_for(Refusal.MARGIN_NO_POSITION)
+def _(desk: Desk) -> Command:
+    desk.apply(UpdateLeverage(*desk.head(ALICE), BTC, False, 10))
+    return UpdateIsolatedMargin(*desk.head(ALICE), BTC, 1)
+
+
+@refused_for(Refusal.MARGIN_INCREASE_TOO_LARGE)
+def _(desk: Desk) -> Command:
+    hold_isolated(desk)
+    return UpdateIsolatedMargin(*desk.head(ALICE), BTC, 9_900 * USD + 1)
+
+
+@refused_for(Refusal.MARGIN_REDUCTION_TOO_LARGE)
+def _(desk: Desk) -> Command:
+    hold_isolated(desk)
+    return UpdateIsolatedMargin(*desk.head(ALICE), BTC, -1)
+
+
+@refused_for(Refusal.MARGIN_STRICT)
+def _(desk: Desk) -> Command:
+    list_strict(desk)
+    return UpdateIsolatedMargin(*desk.head(ALICE), STRICT, -1)
+
+
 @refused_for(Refusal.SCHEDULE_TOO_SOON)
 def _(desk: Desk) -> Command:
     return ScheduleCancel(*desk.head(ALICE), START_MS + 4_999)
@@ -359,11 +447,6 @@ def _(desk: Desk) -> Command:
 
 
 # ---- not offered here --------------------------------------------------------------------------
-
-
-@refused_for(Refusal.ISOLATED_NOT_OFFERED)
-def _(desk: Desk) -> Command:
-    return UpdateLeverage(*desk.head(ALICE), BTC, False, 10)
 
 
 # ---- what is asked of them all -----------------------------------------------------------------

@@ -110,6 +110,7 @@ def test_order_that_closes_is_never_refused_for_margin() -> None:
 def test_profit_that_is_not_realised_counts_as_margin() -> None:
     """After a move in its favour an account may hold more."""
     desk = Desk()
+    desk.credit(BOB, 100_000)
     desk.trade(ALICE, BOB, "100", "1900")
     desk.move_oracle("110")
 
@@ -122,7 +123,7 @@ def test_maker_that_can_no_longer_carry_its_order_is_cancelled_and_matching_goes
     desk.trade(ALICE, BOB, "100", "1000")
     poor = desk.rest(ALICE, order("buy", "97", "900"))
     rich = desk.rest(CAROL, order("buy", "96.9", "900"))
-    desk.move_oracle("91")
+    desk.move_oracle("92")
 
     events = desk.place(BOB, order("sell", "96", "100", tif=Tif.IOC))
 
