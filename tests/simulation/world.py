@@ -399,7 +399,7 @@ def simulate(
             one_thread(),
             seeded(seed),
             watch_log() as surprises,
-            _directory() if has_files else nullcontext() as root,
+            directory() if has_files else nullcontext() as root,
         ):
             world = World(seed, chaos, root)
             plant(world)
@@ -420,7 +420,7 @@ def simulate(
 
 
 @contextmanager
-def _directory() -> Iterator[Path]:
+def directory() -> Iterator[Path]:
     """Make a directory for real files; in memory where that is possible, since syncs take time."""
     memory = Path("/dev/shm")
     with TemporaryDirectory(prefix="zaraba-", dir=memory if memory.is_dir() else None) as name:

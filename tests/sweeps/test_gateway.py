@@ -1,16 +1,16 @@
 """What the gateway does for its clients, struck at every checkpoint of every one of its tasks.
 
-Each scenario runs the whole program on a simulated disk, with a client that checks whatever it is
-told. At each checkpoint on the way, in one run the program is cancelled and in another one an
-exception is raised in the task that waits there. Afterwards the program starts again on the same
-disk and has to keep everything that it promised.
+Each scenario runs the whole program on a simulated disk or in real files, with a client that checks
+whatever it is told. At each checkpoint on the way, in one run the program is cancelled and in
+another one an exception is raised in the task that waits there. Afterwards the program starts again
+on the same disk and has to keep everything that it promised.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 
 import pytest
@@ -25,7 +25,7 @@ from tests.simulation.audit import require
 from tests.simulation.chaos import CALM, Chaos, InjectedError
 from tests.simulation.network import DisconnectedError
 from tests.simulation.traders import Promise, Session, Trader
-from tests.simulation.world import World, one_thread, watch_log
+from tests.simulation.world import World, directory, one_thread, watch_log
 
 ANSWER_SECONDS_MAX = 30.0
 CLIENT = re.compile(r"tests/sweeps/|traders\.py|Link\.read$")
@@ -37,7 +37,7 @@ class Stage:
     """A world, and the one client in it. What the client does is not under test."""
 
     clients: trio.Nursery
-    world: World = field(factory=lambda: World(1, Chaos(1, CALM)))
+    world: World
     program: Program | None = field(init=False, default=None)
     session: Session | None = field(init=False, default=None)
     acting: bool = field(init=False, default=False)
@@ -140,6 +140,22 @@ async def shut_down(stage: Stage) -> None:
     await stage.program.wait_stopped()
 
 
+async def restart_history(stage: Stage, kind: str) -> None:
+    stage.world.fragile.doomed.add(kind)
+    promise = await stage.place()
+    await stage.place(quiet=False)
+    if stage.session is not None:
+        stage.session.look_up(promise)
+        await stage.quiet()
+
+
+async def be_ready(stage: Stage) -> None:
+    """The start itself is what is struck, up to here."""
+    assert stage.program is not None
+    while stage.program.gateway.why_not_ready():  # noqa: ASYNC110
+        await trio.sleep(0.1)
+
+
 ACTS: dict[str, Act] = {
     "order": order,
     "cancel": cancel,
@@ -150,23 +166,38 @@ ACTS: dict[str, Act] = {
     "restart of the account": partial(restart, kind="Account"),
     "restart of the router": partial(restart, kind="Router"),
     "restart of the sequencer": partial(restart, kind="Sequencer"),
+    "restart of the history": partial(restart_history, kind="MemoryHistoryWriter"),
+    "restart of the history in its file": partial(restart_history, kind="RealHistoryWriter"),
+    "start": be_ready,
+    "start, in files": be_ready,
+    "start with a journal": be_ready,
+    "start with a journal, in files": be_ready,
     "shutdown": shut_down,
 }
 
 
-async def scenario(act: Act, stages: list[Stage], fault: Fault) -> None:
+async def scenario(name: str, stages: list[Stage], fault: Fault) -> None:
     """Do it on a fresh disk under a strike; then see in a new process what became of it."""
-    async with trio.open_nursery() as clients:
-        stage = Stage(clients)
+    act = ACTS[name]
+    async with AsyncExitStack() as stack:
+        clients = await stack.enter_async_context(trio.open_nursery())
+        root = stack.enter_context(directory()) if "file" in name else None
+        stage = Stage(clients, World(1, Chaos(1, CALM), root))
         stages[:] = [stage]
         world = stage.world
+        if world.files is not None:
+            stack.callback(world.files.close)
         world.fragile.snapshot_commands = 2
+        if "with a journal" in name:
+            await leave_a_journal(stage)
         try:
             with fault:
+                stage.acting = act is be_ready
                 async with world.open_program() as program:
                     stage.program = program
-                    stage.connect()
-                    await stage.place()
+                    if act is not be_ready:
+                        stage.connect()
+                        await stage.place()
                     stage.acting = True
                     await act(stage)
                     stage.acting = act is shut_down
@@ -182,6 +213,16 @@ async def scenario(act: Act, stages: list[Stage], fault: Fault) -> None:
         raise world.broken
 
 
+async def leave_a_journal(stage: Stage) -> None:
+    """Run a process before, which nothing strikes."""
+    async with stage.world.open_program() as program:
+        stage.program = program
+        stage.connect()
+        for _ in range(3):
+            await stage.place()
+    stage.session = None
+
+
 async def look_again(stage: Stage) -> None:
     """See in a new process, which nothing strikes, that what was promised is so."""
     async with stage.world.open_program() as program:
@@ -192,6 +233,10 @@ async def look_again(stage: Stage) -> None:
         session = stage.connect()
         assert session is not None
         session.subscribe_to_all()
+        stage.world.is_settling = True  # nothing is under way: whatever is answered now is so
+        for promise in stage.trader.promises.values():
+            session.look_up(promise)
+        await stage.quiet()  # an order sent at once could come before its subscription
         promise = await stage.place("BBB")
         await stage.quiet()
         require(promise.oid is not None, "the new process does not take an order")
@@ -200,7 +245,7 @@ async def look_again(stage: Stage) -> None:
             feed.check_end()
 
 
-def run_sweep(act: Act, *, with_errors: bool) -> Sweep:
+def run_sweep(name: str, *, with_errors: bool) -> Sweep:
     stages: list[Stage] = []
 
     def is_struck(site: str) -> bool:
@@ -208,7 +253,7 @@ def run_sweep(act: Act, *, with_errors: bool) -> Sweep:
 
     with one_thread(), watch_log() as surprises:
         result = sweep(
-            partial(scenario, act, stages),
+            partial(scenario, name, stages),
             strike=raising(InjectedError) if with_errors else None,
             where=is_struck,
             seed=1,
@@ -221,10 +266,10 @@ def run_sweep(act: Act, *, with_errors: bool) -> Sweep:
 @pytest.mark.parametrize("name", ACTS)
 def test_cancelled_at_every_checkpoint(name: str, swept: Callable[[str, Sweep], None]) -> None:
     """Wherever the program is cancelled, it ends, leaves no task, and keeps its promises."""
-    swept(f"gateway, cancelled: {name}", run_sweep(ACTS[name], with_errors=False))
+    swept(f"gateway, cancelled: {name}", run_sweep(name, with_errors=False))
 
 
 @pytest.mark.parametrize("name", ACTS)
 def test_an_error_at_every_checkpoint(name: str, swept: Callable[[str, Sweep], None]) -> None:
     """Whichever task fails at whichever await, the program keeps its promises, or starts anew."""
-    swept(f"gateway, failing: {name}", run_sweep(ACTS[name], with_errors=True))
+    swept(f"gateway, failing: {name}", run_sweep(name, with_errors=True))
