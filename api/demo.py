@@ -18,7 +18,7 @@ from attrs import frozen
 
 from actors.bots import Bot, BotError, Fund, Identity, Maker, Signer, Taker, Transport, Venue
 from actors.oracle import Oracle, OracleMarket, PriceReader, Submit
-from api.config import ExchangeConfig
+from api.config import ExchangeConfig, OracleSource
 from api.eip712 import keccak256
 from api.settings import DEMO_SEED
 from api.signing import Chain, SigningKey, sign_l1_action
@@ -68,6 +68,7 @@ def demo_children(demo: Demo) -> list[ChildSpec]:
     markets = [
         OracleMarket(instrument, market.volatility_ppm)
         for instrument, market in zip(demo.config.instruments, demo.config.markets, strict=True)
+        if market.oracle is OracleSource.WALK
     ]
     return [
         ChildSpec("oracle", lambda: Oracle(markets, demo.submit, read_prices, demo.seed)),

@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 import trio
+from attrs import evolve
 
 from actors.bots import BotError
-from api.config import load_config
+from actors.oracle import Oracle
+from api.config import OracleSource, load_config
 from api.demo import Demo, bot_children, demo_children, demo_key, make_signer, oracle_reader
 from api.signing import Chain, Signature, l1_action_hash, l1_digest, recover_signer
 from model.units import E8
@@ -32,7 +34,8 @@ async def nowhere(_body: Any) -> bytes:
 
 def demo(**changes: Any) -> Demo:
     ways = {"exchange": nowhere, "info": nowhere, "submit": nowhere, **changes}
-    return Demo(load_config(), clock_ms=lambda: 0, **ways)
+    ways.setdefault("config", load_config())
+    return Demo(clock_ms=lambda: 0, **ways)
 
 
 def test_a_bots_signature_recovers_to_its_address() -> None:
@@ -50,6 +53,19 @@ def test_keys_follow_from_seed_and_name() -> None:
     """Every machine shows the same demo, and no two bots share an account."""
     assert demo_key(1, "a").address == demo_key(1, "a").address
     assert len({demo_key(seed, name).address for seed in (1, 2) for name in "ab"}) == 4
+
+
+def test_only_markets_that_wander_are_moved() -> None:
+    """A market whose oracle is the operator's keeps the price that it was given."""
+    config = load_config()
+    still = evolve(config.markets[1], oracle=OracleSource.OPERATOR)
+    quiet = evolve(config, markets=(config.markets[0], still, *config.markets[2:]))
+
+    oracle = demo_children(demo(config=quiet))[0].start()
+
+    assert isinstance(oracle, Oracle)
+    moved = [market.instrument.name for market in oracle.markets]
+    assert moved == ["BTC", "SOL", "7203", "6758", "9984"]
 
 
 def test_every_market_has_a_maker_and_there_are_takers() -> None:
