@@ -15,15 +15,13 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
 from actors.telemetry import CONTENT_TYPE
-from api.entry import OrderEntry
 from api.exchange.errors import MalformedBodyError
-from api.gateway import Gateway
-from api.info import Info
 from api.limits import LimitedError, NetworkLimits
 from api.outlets import open_outlet
 from api.server_objects import ServerSockets
 from api.stream import Stream
 from api.subscriptions import MESSAGE_BYTES_MAX
+from api.surface import Answering, Entering, Surface
 
 BODY_BYTES_MAX: Final = MESSAGE_BYTES_MAX
 BODY_SECONDS_MAX: Final = 10.0
@@ -47,7 +45,9 @@ PREFLIGHT: Final = (
 ROUTES: Final = frozenset(("/info", "/exchange", "/health/live", "/health/ready", "/metrics", "/"))
 
 
-def create_app(gateway: Gateway, entry: OrderEntry, info: Info, limits: NetworkLimits) -> QuartTrio:
+def create_app(
+    gateway: Surface, entry: Entering, info: Answering, limits: NetworkLimits
+) -> QuartTrio:
     """Make the application that serves a gateway."""
     app = QuartTrio("zaraba", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_BYTES_MAX
@@ -61,7 +61,7 @@ def create_app(gateway: Gateway, entry: OrderEntry, info: Info, limits: NetworkL
 
 
 def _add_api(
-    app: QuartTrio, gateway: Gateway, entry: OrderEntry, info: Info, limits: NetworkLimits
+    app: QuartTrio, gateway: Surface, entry: Entering, info: Answering, limits: NetworkLimits
 ) -> None:
     @app.post("/info")
     async def answer_info() -> Response:
@@ -90,7 +90,7 @@ def _add_api(
                 await Stream(gateway, entry, info, outlet, may_speak).run(socket.receive)
 
 
-def _add_operations(app: QuartTrio, gateway: Gateway) -> None:
+def _add_operations(app: QuartTrio, gateway: Surface) -> None:
     @app.get("/")
     async def greet() -> Response:  # noqa: ASYNC124
         return _text(
@@ -112,7 +112,7 @@ def _add_operations(app: QuartTrio, gateway: Gateway) -> None:
         return Response(gateway.telemetry.exposition(), content_type=CONTENT_TYPE)
 
 
-def _add_edges(app: QuartTrio, gateway: Gateway) -> None:
+def _add_edges(app: QuartTrio, gateway: Surface) -> None:
     """Add what applies to every route: CORS, error bodies, and the clock."""
 
     @app.before_request

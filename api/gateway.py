@@ -14,7 +14,7 @@ from typing import TypeVar
 from attrs import Factory, define, field
 
 from actors.account import ReadAccountView, SubmitAction
-from actors.channels import Channel, Channels, ChannelsByKey, Subscribe
+from actors.channels import Channels, ChannelsByKey, Subscribe
 from actors.connections import Connections
 from actors.history import History
 from actors.market import ReadMarketView
@@ -26,7 +26,7 @@ from actors.subscription_actor import wake
 from actors.telemetry import Telemetry
 from actors.ticker import Board
 from api.framing import Wires
-from api.subscriptions import Wanted
+from api.subscriptions import Wanted, channel_of
 from model.commands import AdminCommand, ClientCommand, Credit, CreditSource
 from model.ids import Address, AssetId
 from model.instruments import Instrument
@@ -260,15 +260,3 @@ class Gateway:
     def _is_running(self, account: Address) -> bool:
         actor = self.accounts.get(account)
         return actor is not None and actor.state not in (State.IDLE, State.STOPPED, State.FAILED)
-
-
-def channel_of(wanted: Wanted) -> Channel:
-    """Return the channel that a subscription asks for."""
-    return Channel(
-        kind=wanted.channel,
-        interval=wanted.interval,
-        n_sig_figs=wanted.n_sig_figs,
-        mantissa=wanted.mantissa,
-        aggregate_by_time=wanted.aggregate_by_time,
-        coin=wanted.coin if wanted.user is not None else None,
-    )

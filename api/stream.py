@@ -20,10 +20,7 @@ from attrs import Factory, define, field
 from actors.frames import Frame
 from actors.outlet import Close, Outlet
 from actors.subscription import Ended, Subscription, close_connection
-from api.entry import OrderEntry
 from api.exchange.errors import MalformedBodyError
-from api.gateway import Gateway, channel_of
-from api.info import Info
 from api.subscriptions import (
     InvalidSubscriptionError,
     MalformedMessageError,
@@ -32,8 +29,10 @@ from api.subscriptions import (
     Subscribe,
     Unsubscribe,
     Wanted,
+    channel_of,
     read_message,
 )
+from api.surface import Answering, Entering, Surface
 from model.ids import Address
 
 SUBSCRIPTIONS_MAX: Final = 1_000
@@ -62,9 +61,9 @@ class Stream:
     ``may_speak`` is asked at each message; one too many ends the connection.
     """
 
-    gateway: Gateway
-    entry: OrderEntry
-    info: Info
+    gateway: Surface
+    entry: Entering
+    info: Answering
     outlet: Outlet
     may_speak: Callable[[], bool] = lambda: True
     name: str = Factory(lambda: f"c{next(_numbers)}")

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 from attrs import field, frozen
 
+from actors.channels import Channel
 from model.ids import Address
 
 MESSAGE_BYTES_MAX: Final = 1024 * 1024
@@ -226,3 +227,15 @@ def _check_main_dex(asked: dict[str, Any]) -> None:
         raise MalformedMessageError
     if dex:
         raise InvalidSubscriptionError
+
+
+def channel_of(wanted: Wanted) -> Channel:
+    """Return the channel that a subscription asks for."""
+    return Channel(
+        kind=wanted.channel,
+        interval=wanted.interval,
+        n_sig_figs=wanted.n_sig_figs,
+        mantissa=wanted.mantissa,
+        aggregate_by_time=wanted.aggregate_by_time,
+        coin=wanted.coin if wanted.user is not None else None,
+    )
