@@ -30,6 +30,11 @@ POLICIES: Final = {
     "userFills": Policy.LOSSLESS,
     "userFundings": Policy.LOSSLESS,
     "userNonFundingLedgerUpdates": Policy.LOSSLESS,
+    "book": Policy.LOSSLESS,
+    "l4Book": Policy.LOSSLESS,
+    "bookDiffs": Policy.LOSSLESS,
+    "allFills": Policy.LOSSLESS,
+    "allLiquidations": Policy.LOSSLESS,
 }
 """Channels of which every frame counts. All others show a state, of which only the newest does."""
 

@@ -26,7 +26,7 @@ from actors.subscription_actor import wake
 from actors.telemetry import Telemetry
 from actors.ticker import Board
 from api.framing import Wires
-from api.subscriptions import Wanted, channel_of
+from api.subscriptions import NODE_CHANNELS, Wanted, channel_of
 from model.commands import AdminCommand, ClientCommand, Credit, CreditSource
 from model.ids import Address, AssetId
 from model.instruments import Instrument
@@ -202,6 +202,8 @@ class Gateway:
 
     def knows_subject(self, wanted: Wanted) -> bool:
         """Tell whether the market that a subscription names exists."""
+        if wanted.channel in NODE_CHANNELS:
+            return False
         return wanted.coin is None or wanted.coin in self.directory.universe.by_name
 
     def publisher(self, wanted: Wanted) -> ActorAddress:

@@ -35,6 +35,11 @@ MANTISSAS: Final = frozenset((1, 2, 5))
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 
 COIN_CHANNELS: Final = frozenset(("l2Book", "bbo", "trades", "candle", "activeAssetCtx"))
+NODE_COIN_CHANNELS: Final = frozenset(("book", "l4Book", "bookDiffs"))
+NODE_MARKET_CHANNELS: Final = frozenset(("allFills", "allLiquidations"))
+NODE_CHANNELS: Final = NODE_COIN_CHANNELS | NODE_MARKET_CHANNELS
+"""What only a gateway beside a node serves. ``book`` is the native feed."""
+EPOCH_LENGTH_MAX: Final = 100
 USER_CHANNELS: Final = frozenset(
     (
         "orderUpdates",
@@ -60,7 +65,10 @@ class InvalidSubscriptionError(Exception):
 
 @frozen
 class Wanted:
-    """One subscription. Equality is identity; ``echo`` is what the acknowledgement shows."""
+    """One subscription. Equality is identity; ``echo`` is what the acknowledgement shows.
+
+    ``resume`` is the epoch and sequence that a client of a feed has already.
+    """
 
     channel: str
     coin: str | None = None
@@ -70,6 +78,7 @@ class Wanted:
     mantissa: int | None = None
     aggregate_by_time: bool = False
     echo: dict[str, Any] = field(eq=False, factory=dict)
+    resume: tuple[str, int] | None = field(eq=False, default=None)
 
 
 @frozen
@@ -154,6 +163,10 @@ def read_subscription(asked: dict[str, Any]) -> Wanted:
     if channel == "allMids":
         _check_main_dex(asked)
         return Wanted(channel, echo=echo)
+    if channel in NODE_MARKET_CHANNELS:
+        return Wanted(channel, echo=echo)
+    if channel in NODE_COIN_CHANNELS:
+        return _read_node_channel(channel, asked, echo)
     if channel in COIN_CHANNELS:
         return _read_coin_channel(channel, asked, echo)
     if channel in USER_CHANNELS:
@@ -179,6 +192,20 @@ def _read_coin_channel(channel: str, asked: dict[str, Any], echo: dict[str, Any]
         echo.setdefault("fast", False)
         return Wanted(channel, coin=coin, n_sig_figs=n_sig_figs, mantissa=mantissa, echo=echo)
     return Wanted(channel, coin=coin, echo=echo)
+
+
+def _read_node_channel(channel: str, asked: dict[str, Any], echo: dict[str, Any]) -> Wanted:
+    coin, start = asked.get("coin"), asked.get("from")
+    if not isinstance(coin, str):
+        raise MalformedMessageError
+    if start is None:
+        return Wanted(channel, coin=coin, echo=echo)
+    epoch, seq = (start.get("epoch"), start.get("seq")) if isinstance(start, dict) else (None, None)
+    if not isinstance(epoch, str) or type(seq) is not int or channel != "book":
+        raise MalformedMessageError
+    if len(epoch) > EPOCH_LENGTH_MAX or seq < 0:
+        raise InvalidSubscriptionError
+    return Wanted(channel, coin=coin, echo=echo, resume=(epoch, seq))
 
 
 def _read_user_channel(channel: str, asked: dict[str, Any], echo: dict[str, Any]) -> Wanted:
