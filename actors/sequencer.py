@@ -70,7 +70,6 @@ from model.commands import (
 )
 from model.events import CommandRefused, Event, Ticked
 from model.exchange import Exchange
-from model.instruments import USDC_TOKEN
 from supervision import Actor, Envelope, Exit, Reply, Stopped
 from supervision import Address as ActorAddress
 
@@ -384,10 +383,10 @@ def _read(chain: Chain, message: object) -> At[Any]:
         case ReadDirectory():
             state = DirectoryState(
                 tuple(exchange.instruments),
-                (USDC_TOKEN,),
+                exchange.tokens,
                 exchange.addresses(),
                 dict(exchange.agent_book.agents),
-                {},
+                exchange.sub_accounts(),
                 exchange.terms,
                 chain.digest,
             )

@@ -9,7 +9,7 @@ from typing import Final
 
 from attrs import field, frozen, validators
 
-from model.exchange import CASH_MAX
+from model.transfers import CASH_MAX
 from model.units import MalformedDecimalError, parse_decimal
 
 DEFAULT_BIND: Final = "127.0.0.1:8000"

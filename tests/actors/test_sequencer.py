@@ -35,8 +35,9 @@ from model.commands import (
     Noop,
 )
 from model.events import CommandRefused, Credited
-from model.exchange import CASH_MAX, Exchange
+from model.exchange import Exchange
 from model.ids import Address, AssetId
+from model.transfers import CASH_MAX
 from model.units import USD
 from supervision import InitFailed, ServerDied
 from tests.actors.floor import (

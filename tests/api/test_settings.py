@@ -10,7 +10,7 @@ from api.settings import (
     read_usd,
     settings_from_environment,
 )
-from model.exchange import CASH_MAX
+from model.transfers import CASH_MAX
 from model.units import USD
 
 

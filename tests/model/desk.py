@@ -77,13 +77,18 @@ class Desk:
     """An exchange and how to act on it."""
 
     def __init__(
-        self, *, usd: int = 10_000, taker_fee_ppm: int = 0, maker_fee_ppm: int = 0
+        self,
+        *,
+        usd: int = 10_000,
+        taker_fee_ppm: int = 0,
+        maker_fee_ppm: int = 0,
+        terms: OpenExchange | None = None,
     ) -> None:
         self.exchange = Exchange()
         self.nonce = START_MS
         self.commands: list[Command] = []
         self.block(START_MS)
-        self.apply(OpenExchange(taker_fee_ppm, maker_fee_ppm))
+        self.apply(terms or OpenExchange(taker_fee_ppm, maker_fee_ppm))
         self.apply(ListMarket(Instrument(BTC, "BTC", 2, 40, parse_decimal("100"))))
         self.apply(ListMarket(Instrument(ETH, "ETH", 1, 5, parse_decimal("10"))))
         for account in (ALICE, BOB, CAROL):

@@ -27,13 +27,18 @@ PAIR: Final = AssetId(SPOT_ASSETS_FROM)
 SPOT_TERMS: Final = OpenExchange(450, 150, 700, 400)
 
 
+def list_pair(desk: Desk) -> None:
+    """Open the pair on a desk that has none."""
+    desk.apply(ListToken(Token(PURR, "PURR", 2)))
+    desk.apply(ListMarket(Instrument(PAIR, "PURR/USDC", 2, 1, 2 * E8, base=PURR)))
+
+
 class SpotDesk(Desk):
     """An exchange with the pair. Alice has 1,000 USDC in spot and Bob 1,000 PURR."""
 
     def __init__(self, terms: OpenExchange = SPOT_TERMS) -> None:
         super().__init__(terms=terms)
-        self.apply(ListToken(Token(PURR, "PURR", 2)))
-        self.apply(ListMarket(Instrument(PAIR, "PURR/USDC", 2, 1, 2 * E8, base=PURR)))
+        list_pair(self)
         self.to_spot(ALICE, 1_000 * USD)
         self.credit_token(BOB, PURR, "1000")
 

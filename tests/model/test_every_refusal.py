@@ -12,31 +12,40 @@ from model.commands import (
     ApproveAgent,
     CancelOrders,
     CancelSpec,
+    ClassTransfer,
     Command,
+    CreateSubAccount,
     Credit,
     CreditSource,
     Grouping,
     ListMarket,
+    ListToken,
     ModifyOrders,
     ModifySpec,
     Noop,
     OpenExchange,
     OrderSpec,
     PlaceOrders,
+    ReserveRequests,
     ScheduleCancel,
+    SendAsset,
+    SpotSend,
+    SubAccountTransfer,
     Tick,
     Tif,
     TriggerSpec,
     UpdateIsolatedMargin,
     UpdateLeverage,
     UsdSend,
+    Withdraw,
 )
 from model.events import CommandRefused, Event
 from model.exchange import Exchange
-from model.ids import Address, AssetId, OrderId
-from model.instruments import Instrument, MarginMode, MarginTier
+from model.ids import USDC, Address, AssetId, OrderId, TokenId
+from model.instruments import Instrument, MarginMode, MarginTier, Token
 from model.nonces import NONCES_KEPT, WINDOW_FUTURE_MS
 from model.refusals import WIRE, Refusal
+from model.subaccounts import SUB_ACCOUNTS_MAX
 from model.transfers import CASH_MAX
 from model.units import E8, USD, parse_decimal
 from tests.model.desk import (
@@ -51,6 +60,7 @@ from tests.model.desk import (
     cloid,
     order,
 )
+from tests.model.spot_desk import PAIR, PURR, list_pair
 
 Scenario = Callable[[Desk], Command]
 """Prepares a desk and returns the command that must then be refused."""
@@ -416,6 +426,90 @@ def _(desk: Desk) -> Command:
     return ScheduleCancel(*desk.head(ALICE), START_MS + 60_000)
 
 
+# ---- spot, tokens, sub-accounts, requests ------------------------------------------------------
+
+
+@refused_for(Refusal.SPOT_NOTIONAL_TOO_SMALL)
+def _(desk: Desk) -> Command:
+    list_pair(desk)
+    return placing(desk, "buy", "2", "4.99", asset=PAIR)
+
+
+@refused_for(Refusal.SPOT_PLAIN_ONLY)
+def _(desk: Desk) -> Command:
+    list_pair(desk)
+    return placing(desk, "buy", "2", "10", asset=PAIR, reduce_only=True)
+
+
+@refused_for(Refusal.SPOT_BALANCE_TOO_LOW)
+def _(desk: Desk) -> Command:
+    list_pair(desk)
+    desk.apply(ClassTransfer(*desk.head(ALICE), 20 * USD - 1, False))
+    return placing(desk, "buy", "2", "10", asset=PAIR)
+
+
+@refused_for(Refusal.REQUESTS_USED_UP)
+def _(desk: Desk) -> Command:
+    limited = Desk(terms=OpenExchange(0, 0, requests_free=1))
+    desk.exchange, desk.nonce = limited.exchange, limited.nonce
+    for _ in range(2):
+        desk.apply(Noop(*desk.head(ALICE)))
+    return Noop(*desk.head(ALICE))
+
+
+@refused_for(Refusal.WITHDRAWAL_TOO_LARGE)
+def _(desk: Desk) -> Command:
+    return Withdraw(*desk.head(ALICE), KEY, 10_000 * USD + 1)
+
+
+@refused_for(Refusal.WITHDRAWAL_TOO_SMALL)
+def _(desk: Desk) -> Command:
+    return Withdraw(*desk.head(ALICE), KEY, 1 * USD)
+
+
+@refused_for(Refusal.TOKEN_UNKNOWN)
+def _(desk: Desk) -> Command:
+    return SpotSend(*desk.head(ALICE), BOB, TokenId(9), 1)
+
+
+@refused_for(Refusal.SUB_ACCOUNT_NAME_LENGTH)
+def _(desk: Desk) -> Command:
+    return CreateSubAccount(*desk.head(ALICE), "seventeen letters")
+
+
+@refused_for(Refusal.SUB_ACCOUNTS_AT_MAX)
+def _(desk: Desk) -> Command:
+    for number in range(SUB_ACCOUNTS_MAX):
+        desk.apply(CreateSubAccount(*desk.head(ALICE), str(number)))
+    return CreateSubAccount(*desk.head(ALICE), "more")
+
+
+@refused_for(Refusal.SUB_ACCOUNT_TRANSFER_INVALID)
+def _(desk: Desk) -> Command:
+    return SubAccountTransfer(*desk.head(ALICE), BOB, True, 1 * USD)
+
+
+@refused_for(Refusal.TOKEN_NOT_IN_PERP)
+def _(desk: Desk) -> Command:
+    list_pair(desk)
+    return SendAsset(*desk.head(ALICE), BOB, False, True, PURR, 1 * E8)
+
+
+@refused_for(Refusal.AMOUNT_TOO_FINE)
+def _(desk: Desk) -> Command:
+    return SendAsset(*desk.head(ALICE), BOB, True, True, USDC, 101)
+
+
+@refused_for(Refusal.RESERVATION_INVALID)
+def _(desk: Desk) -> Command:
+    return ReserveRequests(*desk.head(ALICE), 0)
+
+
+@refused_for(Refusal.TOKEN_INVALID)
+def _(desk: Desk) -> Command:
+    return ListToken(Token(TokenId(1), "a:b", 2))
+
+
 # ---- what operators ask for --------------------------------------------------------------------
 
 
@@ -444,9 +538,6 @@ def _(desk: Desk) -> Command:
 @refused_for(Refusal.CREDIT_INVALID)
 def _(desk: Desk) -> Command:
     return Credit(ALICE, 0, CreditSource.FAUCET)
-
-
-# ---- not offered here --------------------------------------------------------------------------
 
 
 # ---- what is asked of them all -----------------------------------------------------------------

@@ -25,10 +25,11 @@ from model.events import (
     OrderPlaced,
     UsdSent,
 )
-from model.exchange import CASH_MAX, CREDITED_MAX, Exchange
+from model.exchange import Exchange
 from model.ids import Address, AssetId
 from model.instruments import Instrument
 from model.refusals import Refusal
+from model.transfers import CASH_MAX, CREDITED_MAX
 from model.units import E8, USD
 from tests.model.desk import ALICE, BOB, BTC, ETH, START_MS, STRANGER, Desk, only, order
 
@@ -153,7 +154,7 @@ def test_credits_have_a_maximum_altogether() -> None:
         refused += desk.exchange.apply(Credit(account, CASH_MAX, CreditSource.FUND))
 
     assert only(refused, CommandRefused).reason is Refusal.BALANCE_AT_MAX
-    assert desk.exchange.credited_usd <= CREDITED_MAX
+    assert desk.exchange.engine.credited_usd <= CREDITED_MAX
     assert Exchange.load(desk.exchange.dump()).digest() == desk.exchange.digest()
 
 
