@@ -527,8 +527,10 @@ class MatchingEngine:
                 asset, trade_id, price, lots, is_buy, taker, maker, kind, market.mark, is_isolated
             )
         )
-        self._trim(account, position, market, events)
-        self._trim(other, others, market, events)
+        for owner, held in ((account, position), (other, others)):
+            self._trim(owner, held, market, events)
+            if owner.triggers is not None:
+                triggers.cancel_bound(self, owner, asset, events)
 
     def _forced_order(
         self, account: Account, market: Market, *, is_buy: bool, price: int, lots: int

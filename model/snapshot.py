@@ -24,6 +24,7 @@ from model.errors import UnreadableSnapshotError
 from model.fees import DayVolume, FeeBook, VolumeBook, day_of
 from model.ids import SPOT_ASSETS_FROM, Address, AssetId, OrderId, TokenId, TradeId
 from model.instruments import Instrument, Token
+from model.liquidation import ails
 from model.markets import Market
 from model.orders import Order
 from model.state import PositionState
@@ -297,12 +298,12 @@ def restore(exchange: Exchange, data: bytes) -> None:
         _restore_money(engine, state)
         _restore_orders(engine, state.markets + state.pairs)
         _restore_holders(engine)
-        _restore_margin(engine, state.margin)
         for address, agent in state.agents:
             exchange.agent_book.agents[address] = agent
             engine.accounts[agent.master].agents[agent.name] = address
         restore_schedules(engine, state.schedules)
         restore_triggers(engine, state.triggers, state.fired)
+        _restore_margin(engine, state.margin)
     except (LookupError, ValueError, ArithmeticError, RuntimeError) as error:
         raise UnreadableSnapshotError(f"the state contradicts itself: {error!r}") from error
 
@@ -369,8 +370,12 @@ def _restore_holders(engine: MatchingEngine) -> None:
 
 
 def _restore_margin(engine: MatchingEngine, record: _MarginRecord) -> None:
+    """Take over what cannot be computed, and find who is below its maintenance margin."""
     engine.insurance = record.insurance
     engine.next_sample_ms = record.next_sample_ms
     engine.next_payment_ms = record.next_payment_ms
     for address, asset, until in record.cooling:
         engine.watch.cooling[address, asset] = until
+    engine.watch.ailing.update(
+        address for address, account in engine.accounts.items() if ails(engine, account)
+    )
