@@ -42,7 +42,8 @@ class Reply:
         abandoned: the asker is gone.
         done: an answer or an error was given.
         server: the cell that is expected to answer; None while an actor keeps the reply.
-        carrier: the envelope whose handling will answer; None while an actor keeps the reply.
+        carrier: the envelope whose handling will answer; None while an actor keeps the reply, and
+            when it is over: no ask leaves a cycle behind for the collector.
     """
 
     __slots__ = (
@@ -91,7 +92,7 @@ class Reply:
             self._finish()
         else:
             self.done = True
-            self._task = None
+            self.carrier = self._task = None
             reschedule(task)
 
     def fail(self, error: Exception) -> None:
@@ -104,6 +105,7 @@ class Reply:
 
     def _finish(self) -> None:
         self.done = True
+        self.carrier = None
         self._unkeep()
         task = self._task
         if task is not None:
@@ -170,7 +172,7 @@ class Reply:
         return value
 
     def _abort(self, _: object) -> Abort:
-        self._task = None
+        self.carrier = self._task = None
         self.abandoned = True
         self._unkeep()
         if self.on_abandon is not None:

@@ -1,6 +1,6 @@
 """One incarnation of an actor: how it starts, what it may do meanwhile, and what it leaves."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -46,20 +46,19 @@ class ActorRun(MessageLoop):
         self._timers: OwnTimers | None = None
         self._watching: dict[Cell, None] | None = None
 
-    async def _work(self) -> None:
+    async def _begin(self) -> Awaitable[None] | None:
         current_run.set(self)
         self.actor = actor = self._factory()
         actor.context = Context(self)
         await actor.init()
         self._started()
         if not self.ready:
-            return
+            return None
         self._wake = partial(reschedule, current_task())
         self.idle_since = self.cell.services.clock()
         if type(actor).handle_batch is Actor.handle_batch:
-            await self._serve_each(actor, self.cell.mailbox)
-        else:
-            await self._serve_groups(actor, self.cell.mailbox)
+            return self._serve_each(actor, self.cell.mailbox)
+        return self._serve_groups(actor, self.cell.mailbox)
 
     def _settle(self, exit: Exit) -> None:
         """Send what is in hand where its type says, before anybody waits for a clean-up."""

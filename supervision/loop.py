@@ -106,6 +106,7 @@ class MessageLoop(ScopedRun):
         clock, handle, batch = cell.services.clock, actor.handle, range(actor.batch_max)
         take = mailbox.take if mailbox.keyed else user.popleft
         framed = cell.services.reporter.handling is not None
+        stop_waiting = self._stop_waiting
         useful = mailbox.spec.useful_seconds
         aging = useful < inf
         while True:
@@ -114,7 +115,7 @@ class MessageLoop(ScopedRun):
             if not user:
                 if self.quiet is None:
                     mailbox.waker = self._wake
-                    await wait_task_rescheduled(self._stop_waiting)
+                    await wait_task_rescheduled(stop_waiting)
                 else:
                     await self._sleep(mailbox)
                 continue
@@ -146,7 +147,9 @@ class MessageLoop(ScopedRun):
                             reply.answer(value)
                 if control or not user:
                     break
-            self.in_hand = None
+            self.in_hand = value = None
+            # What was handled is not held in sleep. A batch has at least one.
+            del envelope, reply  # type: ignore[possibly-undefined]
             if mailbox.room is not None:
                 mailbox.made_room()
             self.idle_since = ended = clock()

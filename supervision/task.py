@@ -41,7 +41,7 @@ class TaskRun(ScopedRun):
         )
         self._spec = spec
 
-    async def _work(self) -> None:
+    async def _begin(self) -> None:
         current_run.set(None)
         status: trio.TaskStatus[None] = _Status(self._started)
         await self._spec.run(status)

@@ -23,6 +23,7 @@ from supervision import (
     OnFull,
     Report,
     Restart,
+    Shed,
     State,
     SupervisionError,
     SupervisorSpec,
@@ -68,6 +69,11 @@ class Witness(Hooks):
     def on_dead_letter(self, letter: DeadLetter) -> None:
         """Keep a dead letter."""
         self.letters.append(letter)
+
+    def on_shed(self, shed: Shed) -> None:
+        """Note what a mailbox let go after it had accepted it."""
+        if shed.why is Delivery.OUTDATED:
+            self.reached["delivery outdated"] += 1
 
     def born(self, path: str) -> None:
         """An incarnation begins its start."""

@@ -1,5 +1,7 @@
 """What an actor lives through: start, batches, the message in hand, timers and the end."""
 
+import gc
+import weakref
 from typing import Any, ClassVar
 
 import attrs
@@ -283,6 +285,41 @@ async def test_each_incarnation_ends_once(autojump_clock: MockClock) -> None:
         await wait_all_tasks_blocked()
 
         assert [line[1] for line in said(journal)] == [1, 2]
+
+
+class Parcel:
+    """Something that can be seen to be gone."""
+
+
+@pytest.mark.parametrize("kind", ["each", "groups"])
+async def test_sleeping_actor_holds_nothing_that_was_handled(
+    autojump_clock: MockClock, kind: str
+) -> None:
+    """Neither the message nor the answer lives as long as the actor has nothing to do."""
+
+    class Echo(Actor):
+        async def handle(self, message: Any) -> Any:
+            return Parcel() if isinstance(message, Parcel) else None
+
+    class GroupEcho(Echo):
+        async def handle_batch(self, batch: list[Envelope]) -> None:
+            for envelope in batch:
+                envelope.answer(await self.handle(envelope.message))
+
+    actor = Echo if kind == "each" else GroupEcho
+    async with open_system(SupervisorSpec([ChildSpec("a", actor)])) as system:
+        a = system.address("a")
+        told = Parcel()
+        gc.disable()  # what is only in a cycle would be found by chance
+        try:
+            answered: Parcel = await a.ask(told)
+            traces = [weakref.ref(told), weakref.ref(answered)]
+            del told, answered
+            await wait_all_tasks_blocked()
+
+            assert [trace() for trace in traces] == [None, None]
+        finally:
+            gc.enable()
 
 
 async def test_timer_fires_once_at_its_time(autojump_clock: MockClock) -> None:

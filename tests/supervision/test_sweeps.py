@@ -190,7 +190,7 @@ async def control(shop: Shop) -> None:
 async def overflow(shop: Shop) -> None:
     """Mailboxes of every policy get more than they hold."""
     for number in range(1, 6):
-        for path in ("refuse", "oldest", "newest", "conflate"):
+        for path in ("refuse", "oldest", "newest", "conflate", "aging"):
             shop.witness.tell(path, Price("client", number))
     await shop.witness.ask("refuse", 9, Say("other", 9))
     await trio.sleep(2)

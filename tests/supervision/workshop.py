@@ -220,5 +220,6 @@ def counters(shop: Shop) -> SupervisorSpec:
             ChildSpec("oldest", worker, MailboxSpec(2, OnFull.DROP_OLDEST)),
             ChildSpec("newest", worker, MailboxSpec(2, OnFull.DROP_NEWEST)),
             ChildSpec("conflate", worker, MailboxSpec(2, OnFull.CONFLATE, key)),
+            ChildSpec("aging", worker, MailboxSpec(useful_seconds=0.25)),
         ]
     )
