@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from model import funding, liquidation, schedule, triggers
+from model import funding, liquidation, schedule, triggers, twap
 from model.events import Event, OracleMoved
 from model.ids import AssetId
 
@@ -31,6 +31,7 @@ def run_due(engine: MatchingEngine, events: list[Event], moved: Collection[Asset
     funding.run_due(engine, events)
     triggers.run_due(engine, events)
     liquidation.heal_after_move(engine, events)
+    twap.run_due(engine, events)
     schedule.run_due(engine, events)
     liquidation.heal_after_command(engine, events)
 

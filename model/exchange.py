@@ -3,9 +3,6 @@
 ``Exchange.apply`` is where every command arrives and where all of them branch; the rules themselves
 are in the modules that it calls. The same commands in the same blocks always give the same events
 and the same state.
-
-Not offered yet: trigger orders are refused in ``orders.form_refusal`` and groupings in
-``Exchange._place_orders``.
 """
 
 from __future__ import annotations
@@ -27,6 +24,7 @@ from model import (
     subaccounts,
     transfers,
     trigger_entry,
+    twap,
 )
 from model.accounts import Account
 from model.agents import AgentBook
@@ -34,6 +32,7 @@ from model.commands import (
     AdminCommand,
     ApproveAgent,
     CancelOrders,
+    CancelTwap,
     ClassTransfer,
     ClientCommand,
     Command,
@@ -49,6 +48,7 @@ from model.commands import (
     Noop,
     OpenExchange,
     PlaceOrders,
+    PlaceTwap,
     RenameSubAccount,
     ReserveRequests,
     ScheduleCancel,
@@ -119,7 +119,7 @@ class Exchange:
         self.engine.time_ms = time_ms
         self.engine.day = day_of(time_ms)
 
-    def apply(self, command: Command) -> list[Event]:  # noqa: C901, PLR0912 - one place branches
+    def apply(self, command: Command) -> list[Event]:  # noqa: C901, PLR0912, PLR0915 - one place
         """Execute one command and return what it caused, in order.
 
         A command that is refused as a whole gives a single ``CommandRefused``; unless its nonce was
@@ -184,10 +184,14 @@ class Exchange:
                 outcome = subaccounts.transfer_token(self.engine, account, command)
             case ReserveRequests():
                 outcome = requests.reserve(self.engine, account, command)
+            case PlaceTwap():
+                outcome = twap.start(self.engine, account, command)
+            case CancelTwap():
+                outcome = twap.cancel(self.engine, account, command)
             case ScheduleCancel():
                 outcome = schedule.set_cancel(self.engine, account, command.at_ms)
             case _:
-                outcome = Refusal.NOT_OFFERED_YET
+                assert_never(command)
         if isinstance(outcome, list):
             if self.engine.watch.touched:
                 liquidation.heal_after_command(self.engine, outcome)
@@ -421,6 +425,7 @@ class Exchange:
         state = account.to_state(self.position_states(account), agents)
         return structs.replace(
             state,
+            twaps=self.engine.twaps.of(address),
             balances=tuple(
                 balance.to_state()
                 for _, balance in sorted(account.balances.items())

@@ -21,6 +21,7 @@ from model.money_invariants import check_money
 from model.nonces import NONCES_KEPT
 from model.orders import Order
 from model.triggers import AccountTriggers, Trigger
+from model.twap import Twap
 
 
 def check(exchange: Exchange) -> None:
@@ -42,6 +43,7 @@ def check(exchange: Exchange) -> None:
     _check_nonces(exchange)
     _check_schedules(exchange)
     _check_triggers(exchange)
+    _check_twaps(exchange)
 
 
 # ---- books -----------------------------------------------------------------------------------
@@ -246,3 +248,21 @@ def _check_armed(exchange: Exchange, armed: dict[AssetId, list[Trigger]]) -> Non
             f"market {asset}: the lists of armed triggers are wrong",
         )
     _require(not armed, "armed triggers are in no list")
+
+
+# ---- TWAPs -------------------------------------------------------------------------------------
+
+
+def _check_twaps(exchange: Exchange) -> None:
+    twaps = exchange.engine.twaps
+    for twap_id, twap in twaps.by_id.items():
+        where = f"TWAP {twap_id}"
+        _require(twap.twap_id == twap_id < twaps.next_id, f"{where} has a wrong id")
+        _require(0 <= twap.executed_lots < twap.lots, f"{where} has nothing left to trade")
+        _require(0 <= twap.slices <= twap.slices_max, f"{where} has too many slices")
+    by_account: dict[str, dict[int, Twap]] = {}
+    for twap_id, twap in sorted(twaps.by_id.items()):
+        by_account.setdefault(twap.account, {})[twap_id] = twap
+    _require(twaps.by_account == by_account, "TWAPs and their accounts disagree")
+    due = sorted((twap.due_ms, twap.twap_id) for twap in twaps.by_id.values())
+    _require(twaps.due == due, "the list of due TWAPs is wrong")

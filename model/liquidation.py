@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from model import twap
 from model.accounts import Account, Position
 from model.deleveraging import Deleveraging
 from model.events import (
@@ -160,6 +161,7 @@ class _Healing:
             events.append(head)
         if case.positions():
             self.engine.cancel_all(account, CancelReason.LIQUIDATED, events, asset)
+            twap.stop_all(self.engine, account, events, asset)
             self._sell(case)
             worth, maintenance = case.worth(), case.maintenance()
             if worth < 0 or worth * BACKSTOP_DENOMINATOR < maintenance * BACKSTOP_NUMERATOR:

@@ -70,6 +70,7 @@ class Market:
         "mark_before",
         "market_notional_max",
         "open_interest",
+        "open_interest_max",
         "oracle",
         "outside",
         "premiums",
@@ -97,6 +98,7 @@ class Market:
         self.premiums = Premiums()
         self.last = 0
         self.open_interest = 0
+        self.open_interest_max = instrument.open_interest_max
         self.prices: dict[int, int] = {}
         self.outside = 0
         self.mark = 0
@@ -152,6 +154,22 @@ class Market:
             self.holders[account] = position
         else:
             del self.holders[account]
+
+    def is_capped(self, size: int, lots: int, *, is_buy: bool) -> bool:
+        """Tell whether an order that makes a position larger comes to a market that is full.
+
+        The market must have a cap.
+        """
+        is_full = self.open_interest * self.mark >= self.open_interest_max
+        return is_full and abs(size + lots if is_buy else size - lots) > abs(size)
+
+    def exceeds_cap(self, taker: int, maker: int, lots: int) -> bool:
+        """Tell whether a trade would lift open interest beyond the cap, which there must be.
+
+        ``taker`` and ``maker`` are signed positions, ``lots`` is what the taker would get.
+        """
+        added = max(taker + lots, 0) - max(taker, 0) + max(maker - lots, 0) - max(maker, 0)
+        return added > 0 and (self.open_interest + added) * self.mark > self.open_interest_max
 
     def remember_price(self, price_e8: int) -> int:
         """Enter a valid price into the memo and return it in ticks."""

@@ -4,8 +4,9 @@ Price-time priority. An order meets the best resting orders of the other side fo
 limit allows, each at the resting order's price. A resting order of the same account is cancelled
 instead of traded with (*expire maker*). Before each trade both accounts are asked whether they can
 carry it: a taker that cannot loses the rest of its order, a maker that cannot loses its order and
-matching goes on. After each trade resting reduce-only orders that exceed what is left of a position
-are cancelled, oldest first.
+matching goes on. A taker whose trade would lift open interest beyond the market's cap loses the
+rest of its order as well. After each trade resting reduce-only orders that exceed what is left of a
+position are cancelled, oldest first.
 
 All checks come before the first change, so a refused order leaves nothing behind. ``place`` and
 ``cancel`` are the hot path: they are long and flat on purpose, since a call costs as much here as
@@ -46,6 +47,7 @@ from model.markets import Market
 from model.orders import NOTIONAL_MIN, Order, form_refusal, liquidity_refusal
 from model.refusals import Refusal
 from model.triggers import MarketTriggers, Trigger
+from model.twap import Twaps
 from model.watch import Watch
 
 _GTC: Final = Tif.GTC
@@ -91,6 +93,7 @@ class MatchingEngine:
         "token_fees",
         "tokens",
         "triggers",
+        "twaps",
         "watch",
         "withdrawn_usd",
     )
@@ -107,6 +110,7 @@ class MatchingEngine:
         self.fees = 0
         self.scheduled: list[tuple[int, Address]] = []
         self.triggers: dict[AssetId, MarketTriggers] = {}
+        self.twaps = Twaps()
         self.insurance = 0
         self.next_sample_ms = 0
         self.next_payment_ms = 0
@@ -191,6 +195,9 @@ class MatchingEngine:
                 events.append(OrderRefused(account.address, spec, Refusal.REDUCE_ONLY_INCREASES))
                 return
             lots = min(lots, abs(position.size))
+        elif market.open_interest_max and market.is_capped(position.size, lots, is_buy=is_buy):
+            events.append(OrderRefused(account.address, spec, Refusal.OPEN_INTEREST_AT_CAP))
+            return
         if tif is not _GTC and (tif is _ALO) is crosses:
             self._refuse_for_liquidity(account, spec, market, events)
             return
@@ -268,7 +275,7 @@ class MatchingEngine:
 
     # ---- matching ----------------------------------------------------------------------------
 
-    def _match(
+    def _match(  # noqa: C901 - the hot path, flat on purpose
         self,
         account: Account,
         position: Position,
@@ -322,6 +329,12 @@ class MatchingEngine:
             ):
                 self.expel(maker_account, maker, CancelReason.MARGIN, events)
                 continue
+            if market.open_interest_max and market.exceeds_cap(
+                position.size, maker_position.size, sign * lots
+            ):
+                self._report_canceled(taker, CancelReason.OPEN_INTEREST, events)
+                taker.remaining = 0
+                return
             taker.remaining -= lots
             self._fill_maker(maker_account, maker_position, market, maker, lots)
             taker_leg = self._settle(

@@ -2,8 +2,8 @@
 
 Ranges: 1xx the form of an order, 2xx the state of the account, 3xx the state of the book, 4xx
 orders that are not there, 5xx who signed and when, 6xx accounts and money, 7xx leverage, 8xx what
-operators ask for, 9xx not offered here. Texts are those that clients of Hyperliquid compare by
-substring; the full stop belongs to the text, and `` asset=<id>`` follows it.
+operators ask for. Texts are those that clients of Hyperliquid compare by substring; the full stop
+belongs to the text, and `` asset=<id>`` follows it.
 """
 
 from __future__ import annotations
@@ -102,8 +102,6 @@ class Refusal(IntEnum):
     MARKET_INVALID = 804
     CREDIT_INVALID = 805
     TOKEN_INVALID = 806
-
-    NOT_OFFERED_YET = 904
 
 
 @frozen
@@ -243,7 +241,6 @@ WIRE: Final[dict[Refusal, Wire]] = {
     Refusal.MARKET_INVALID: Wire("The market's definition is not valid."),
     Refusal.CREDIT_INVALID: Wire("A credit must be positive."),
     Refusal.TOKEN_INVALID: Wire("The token's definition is not valid."),
-    Refusal.NOT_OFFERED_YET: Wire("This is not offered on this exchange yet."),
 }
 
 

@@ -29,12 +29,14 @@ from model.markets import Market
 from model.orders import Order
 from model.state import PositionState
 from model.triggers import Trigger
+from model.twap import Twap
 from model.waiting import (
     FiredRecord,
     ScheduleRecord,
     fired_records,
     restore_schedules,
     restore_triggers,
+    restore_twaps,
     schedule_records,
     trigger_records,
 )
@@ -130,6 +132,8 @@ class _State(Struct, frozen=True, array_like=True):
     schedules: list[ScheduleRecord]
     triggers: list[Trigger]
     fired: list[FiredRecord]
+    next_twap_id: int
+    twaps: list[Twap]
     margin: _MarginRecord
     money: _MoneyRecord
     pairs: list[_MarketRecord]
@@ -182,6 +186,9 @@ def _pieces(exchange: Exchange) -> Iterator[bytes]:
     )
     for items in waiting:
         yield from _array_pieces(len(items), items)
+    yield _encode(engine.twaps.next_id)
+    twaps = sorted(engine.twaps.by_id.items())
+    yield from _array_pieces(len(twaps), (twap for _, twap in twaps))
     yield _encode(_margin_record(engine))
     yield from _money_pieces(engine)
 
@@ -304,6 +311,7 @@ def restore(exchange: Exchange, data: bytes) -> None:
         restore_schedules(engine, state.schedules)
         restore_triggers(engine, state.triggers, state.fired)
         _restore_margin(engine, state.margin)
+        restore_twaps(engine, state.next_twap_id, state.twaps)
     except (LookupError, ValueError, ArithmeticError, RuntimeError) as error:
         raise UnreadableSnapshotError(f"the state contradicts itself: {error!r}") from error
 

@@ -1,4 +1,4 @@
-"""What waits for a time or a price, as records of a snapshot: triggers and scheduled cancels."""
+"""What waits for a time or a price, as records of a snapshot."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from msgspec import Struct
 from model import triggers
 from model.ids import Address, OrderId
 from model.triggers import Trigger
+from model.twap import Twap
 
 if TYPE_CHECKING:
     from model.matching import MatchingEngine
@@ -90,3 +91,16 @@ def restore_schedules(engine: MatchingEngine, records: list[ScheduleRecord]) -> 
         if record.at_ms is not None:
             engine.scheduled.append((record.at_ms, record.address))
     engine.scheduled.sort()
+
+
+def restore_twaps(engine: MatchingEngine, next_id: int, twaps: list[Twap]) -> None:
+    """Enter running TWAPs, oldest first.
+
+    Raises:
+        LookupError: one of them is of an unknown account or market.
+    """
+    engine.twaps.next_id = next_id
+    for twap in twaps:
+        if twap.account not in engine.accounts or twap.asset >= len(engine.markets):
+            raise LookupError(twap)
+        engine.twaps.add(twap)

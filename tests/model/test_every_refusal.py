@@ -12,6 +12,7 @@ from model.commands import (
     ApproveAgent,
     CancelOrders,
     CancelSpec,
+    CancelTwap,
     ClassTransfer,
     Command,
     CreateSubAccount,
@@ -26,6 +27,7 @@ from model.commands import (
     OpenExchange,
     OrderSpec,
     PlaceOrders,
+    PlaceTwap,
     ReserveRequests,
     ScheduleCancel,
     SendAsset,
@@ -166,6 +168,33 @@ def _(desk: Desk) -> Command:
     return PlaceOrders(*desk.head(ALICE), (order("buy", "99", "1"),), Grouping.NORMAL_TPSL)
 
 
+@refused_for(Refusal.TWAP_DURATION_BAD)
+def _(desk: Desk) -> Command:
+    return PlaceTwap(*desk.head(ALICE), BTC, True, 10 * E8, False, 4, False)
+
+
+@refused_for(Refusal.TWAP_TOO_SMALL)
+def _(desk: Desk) -> Command:
+    return PlaceTwap(*desk.head(ALICE), BTC, True, E8 // 10, False, 5, False)
+
+
+@refused_for(Refusal.TWAP_INCREASES)
+def _(desk: Desk) -> Command:
+    return PlaceTwap(*desk.head(ALICE), BTC, True, 10 * E8, True, 5, False)
+
+
+@refused_for(Refusal.TWAPS_AT_MAX)
+def _(desk: Desk) -> Command:
+    for _ in range(20):
+        desk.apply(PlaceTwap(*desk.head(ALICE), BTC, True, 10 * E8, False, 5, False))
+    return PlaceTwap(*desk.head(ALICE), BTC, True, 10 * E8, False, 5, False)
+
+
+@refused_for(Refusal.TWAP_NOTHING_THERE)
+def _(desk: Desk) -> Command:
+    return CancelTwap(*desk.head(ALICE), BTC, 1)
+
+
 # ---- the state of the account ------------------------------------------------------------------
 
 
@@ -205,6 +234,15 @@ def _(desk: Desk) -> Command:
 @refused_for(Refusal.MARKET_FOUND_NOTHING)
 def _(desk: Desk) -> Command:
     return placing(desk, "buy", "100", "1", tif=Tif.FRONTEND_MARKET)
+
+
+@refused_for(Refusal.OPEN_INTEREST_AT_CAP)
+def _(desk: Desk) -> Command:
+    instrument = Instrument(AssetId(2), "SOL", 2, 20, 100 * E8, open_interest_max=1_000 * USD)
+    desk.apply(ListMarket(instrument))
+    desk.rest(BOB, order("sell", "100", "10", asset=AssetId(2)))
+    desk.place(ALICE, order("buy", "100", "10", asset=AssetId(2)))
+    return placing(desk, "buy", "99", "1", asset=AssetId(2))
 
 
 # ---- orders that are not there -----------------------------------------------------------------
@@ -579,7 +617,7 @@ def test_refusal_is_met_and_leaves_no_trace(reason: Refusal) -> None:
 
 def test_number_of_a_refusal_tells_its_category() -> None:
     """Reasons that clients may meet in one answer share their hundred."""
-    assert {reason // 100 for reason in Refusal} == {1, 2, 3, 4, 5, 6, 7, 8, 9}
+    assert {reason // 100 for reason in Refusal} == {1, 2, 3, 4, 5, 6, 7, 8}
 
 
 def test_nonce_is_used_up_by_what_is_refused_after_admission() -> None:
