@@ -93,7 +93,7 @@ class Market:
         self.asks = BookSide(-1)
         self.holders: dict[Address, Position] = {}
         self.looks: list[tuple[int, Address]] = []
-        self.basis = Average(BASIS_MS)
+        self.basis = Average(BASIS_MS, 0)
         self.book_average = Average(BOOK_MS)
         self.premiums = Premiums()
         self.last = 0

@@ -12,9 +12,10 @@ sample is older than its time constant does not exist either; the first price is
 Two prices that remain alone give their middle.
 
 **The average** weights a sample x after a time t by t and lets older weight fade by e^(-t / tau):
-``num <- num * fade + x * t``, ``den <- den * fade + t``. Here ``num / den`` and ``den`` are kept. A
-pause counts as at most one time constant, so a sample after a long one does not outweigh what
-follows.
+``num <- num * fade + x * t``, ``den <- den * fade + t``. Here ``num / den`` and ``den`` are kept. It
+begins with the weight of one time constant, and begins again after a longer pause: the second
+price's with its first sample, the basis with zero. Whoever is the first to quote in an empty book
+therefore cannot move two of the three prices at once.
 
 **No floats.** Prices are integers of 1 / FINE ticks, weights of 1 / WEIGHT_SCALE ms. A step rounds
 the average to the nearest integer, so with steps of one second it is off by at most tau / 2
@@ -70,26 +71,32 @@ class Average:
     """An exponential average over ``constant_ms``.
 
     ``value`` is in 1 / FINE ticks, ``weight`` in 1 / WEIGHT_SCALE ms; 0 before the first sample.
+    It begins with ``start``, or with its first sample if that is ``None``.
     """
 
-    __slots__ = ("at_ms", "constant_ms", "value", "weight")
+    __slots__ = ("at_ms", "constant_ms", "start", "value", "weight")
 
-    def __init__(self, constant_ms: int) -> None:
+    def __init__(self, constant_ms: int, start: int | None = None) -> None:
         self.constant_ms = constant_ms
+        self.start = start
         self.value = 0
         self.weight = 0
         self.at_ms = 0
 
     def sample(self, value: int, time_ms: int) -> None:
         """Take in what the value is now; time does not go backwards."""
+        if self.get(time_ms) is None:
+            self.value = value if self.start is None else self.start
+            self.weight = self.constant_ms * WEIGHT_SCALE
+            self.at_ms = time_ms
+            return
         elapsed = time_ms - self.at_ms
-        kept = self.weight * fade(elapsed, self.constant_ms) // FADE_SCALE if self.weight else 0
-        added = min(elapsed, self.constant_ms) * WEIGHT_SCALE
+        kept = self.weight * fade(elapsed, self.constant_ms) // FADE_SCALE
+        added = elapsed * WEIGHT_SCALE
         self.at_ms = time_ms
         self.weight = kept + added
-        if self.weight:
-            whole = self.value * kept + value * added
-            self.value = (2 * whole + self.weight) // (2 * self.weight)
+        whole = self.value * kept + value * added
+        self.value = (2 * whole + self.weight) // (2 * self.weight)
 
     def get(self, time_ms: int) -> int | None:
         """Return the average, ``None`` if there is none that is recent."""
