@@ -1,0 +1,1 @@
+"""A gateway beside a node: the public API, as far as the node's files can answer it, and more."""
