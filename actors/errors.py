@@ -10,6 +10,7 @@
     │   ├── NoRoomError             the disk is full; the command is undone, in no block
     │   └── CommitFailedError       the disk failed; whether the command is durable is not known
     ├── GenesisError                a new exchange could not be opened as configured
+    ├── HistoryLostError            the history's file was taken away; its writer makes it anew
     ├── LostPartError               a view missed a part of a block; it starts again from the source
     └── StorageError                the data directory cannot be used (see ``actors.storage``)
 """
@@ -47,6 +48,10 @@ class CommitFailedError(SourceError):
 
 class GenesisError(ActorsError):
     """A new exchange could not be opened as configured; its log is still empty."""
+
+
+class HistoryLostError(ActorsError):
+    """The history's file was deleted or replaced under its writer, whose restart makes it anew."""
 
 
 class LostPartError(ActorsError):

@@ -5,8 +5,9 @@ newest blocks from memory where they are still there, others from the journal. N
 while it is behind: any message, or its own timer, only means *look again*. ``History`` is the other
 side: what routes and starting views call. It outlives the writer and its restarts.
 
-A history that is missing, damaged or from another journal is made anew from the first block. While
-that goes on, readers who insist on a height wait.
+A history that is missing, damaged or from another journal is made anew from the first block; so is
+one that is deleted while it is in use, by a restart of the writer. While that goes on, readers who
+insist on a height wait.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any, Final, TypeVar
 import trio
 from attrs import define, field, frozen
 
-from actors.errors import UnavailableError
+from actors.errors import HistoryLostError, UnavailableError
 from actors.history_queries import HistoryReader
 from actors.history_store import HistoryStore, discard
 from actors.journal_reader import JournalReader
@@ -98,7 +99,7 @@ class History:
         Give the height that the asker was told of, so that it finds what it knows already.
 
         Raises:
-            UnavailableError: as ``wait_height``.
+            UnavailableError: as ``wait_height``; or the file cannot be read.
         """
         await self.wait_height(seen_height)
         edition = self._edition
@@ -153,12 +154,15 @@ class History:
 
     def _read(self, query: Callable[[HistoryReader], ResultT], edition: int) -> ResultT:
         """Run a query in a worker thread. Several may be here at once."""
-        reader = self._take_idle(edition) or HistoryReader(self._file)
+        try:
+            reader = self._take_idle(edition) or HistoryReader(self._file)
+        except sqlite3.Error as error:
+            raise UnavailableError("the history cannot be opened") from error
         try:
             result = query(reader)
-        except sqlite3.Error:
+        except sqlite3.Error as error:
             reader.close()
-            raise
+            raise UnavailableError("the history cannot be read") from error
         self._idle.append((edition, reader))
         return result
 
@@ -207,6 +211,8 @@ class HistoryWriter(Actor):
             self._store.close()
 
     async def _catch_up(self, store: HistoryStore, commands: int) -> None:
+        if not await trio.to_thread.run_sync(store.is_in_place):
+            raise HistoryLostError("the history's file is gone")
         directory, history = DataDirectory(self.path), self.history
         while history.may_be_behind(store.height):
             if blocks := history.take_recent(store.height):

@@ -135,6 +135,7 @@ class HistoryStore:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._file: tuple[Path, tuple[int, int] | None] | None = None
         self._universe = Universe(
             _decode_market(record)
             for (record,) in connection.execute("SELECT record FROM markets ORDER BY asset")
@@ -160,10 +161,12 @@ class HistoryStore:
     def open(cls, path: Path) -> HistoryStore:
         """Open a history; make it, or make it anew where it is damaged or of another version."""
         try:
-            return cls(_open(path))
+            store = cls(_open(path))
         except (*SQLITE_ERRORS, msgspec.DecodeError, TypeError):
             discard(path)
-            return cls(_open(path))
+            store = cls(_open(path))
+        store._file = path, _identity(path)
+        return store
 
     def apply(self, blocks: Sequence[Block]) -> None:
         """Take in the blocks that follow, all or none of them.
@@ -188,6 +191,10 @@ class HistoryStore:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
+
+    def is_in_place(self) -> bool:
+        """Tell whether the file still stands where it was opened, for readers to find."""
+        return self._file is None or _identity(self._file[0]) == self._file[1]
 
     def close(self) -> None:
         """Let go of the file."""
@@ -263,6 +270,15 @@ def _read_open_orders(connection: sqlite3.Connection, universe: Universe) -> Ope
     }
     resting = [resting_of(order) for order in last.values() if order.oid not in waiting]
     return OpenOrders(universe, resting, waiting.values(), known=last.values())
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one of the same name; ``None`` if there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def discard(path: Path) -> None:

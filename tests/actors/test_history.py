@@ -400,6 +400,27 @@ async def test_the_writer_takes_blocks_from_memory(
     assert trades == Told(blocks).trades[::-1]
 
 
+async def test_a_history_deleted_while_in_use_is_made_anew(tmp_path: Path) -> None:
+    """Its writer notices, starts again and has everything; until then nobody is told half of it."""
+    blocks = fill(tmp_path)
+    file = DataDirectory(tmp_path).history
+    registry = Registry()
+    history = History(tmp_path, registry.address("history"))
+    spec = SupervisorSpec([ChildSpec("history", lambda: HistoryWriter(tmp_path, history))])
+    async with open_system(spec, registry=registry):
+        for suffix in ("", "-wal", "-shm"):
+            file.with_name(file.name + suffix).unlink(missing_ok=True)
+        with pytest.raises(UnavailableError):
+            await history.read(lambda reader: reader.recent_trades(ASSET, 1000))
+        while registry.address("history").generation == 1:  # noqa: ASYNC110  # a file has no event
+            await trio.sleep(0.01)
+        trades = await history.read(
+            lambda reader: reader.recent_trades(ASSET, 1000), seen_height=len(blocks)
+        )
+
+    assert trades == Told(blocks).trades[::-1][:1000]
+
+
 async def test_nobody_waits_for_a_writer_that_is_gone(tmp_path: Path) -> None:
     """Who insists on a height that will never come is told so."""
     registry = Registry()
