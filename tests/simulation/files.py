@@ -82,6 +82,7 @@ class Files:
     Attributes:
         path: the data directory of the process that runs now.
         rows: the blocks that are durable for good, oldest first.
+        keeps_synced: whether a power cut leaves alone what was synced.
         boot: counts the processes that ran on this machine; older ones can do nothing any more.
         on_durable, cut_power, on_return: as of ``tests.simulation.disk.Disk``.
     """
@@ -94,6 +95,7 @@ class Files:
     path: Path = field(init=False)
     rows: list[Row] = field(init=False, factory=list)
     boot: int = field(init=False, default=0)
+    keeps_synced: bool = field(init=False, default=True)
     _torn: dict[str, bytes] = field(init=False, factory=dict)
     _directories: int = field(init=False, default=0)
     _is_fresh: bool = field(init=False, default=True)
@@ -170,6 +172,9 @@ class Files:
 
     def tear(self, before: dict[str, bytes]) -> None:
         """Make up what a power cut leaves of a commit, given the bytes from before it."""
+        if not self.keeps_synced:
+            self._torn = {"journal.sqlite-wal": b""}
+            return
         rng = self.chaos.rng("tear")
         after = self.journal_bytes()
         # Pages are moved into the main file only after the log was synced.
@@ -185,7 +190,10 @@ class Files:
             if rng.random() < 0.5:
                 content[start:end] = old[start:end].ljust(end - start, b"\0")
             elif torn == "journal.sqlite-wal":
-                content[rng.randrange(start, end)] ^= 1 << rng.randrange(8)
+                # Only what was being written: SQLite relies on the rest of a sector staying as
+                # it is (SQLITE_POWERSAFE_OVERWRITE).
+                written = [at for at in range(start, end) if new[at : at + 1] != old[at : at + 1]]
+                content[rng.choice(written)] ^= 1 << rng.randrange(8)
         self._torn = {**after, torn: bytes(content)}
 
     def journal_bytes(self) -> dict[str, bytes]:

@@ -10,18 +10,21 @@ from functools import partial
 from typing import Any, Final, cast
 
 import attrs
+from msgspec.structs import replace
 
-from actors.account import Account
+from actors.account import Account, SubmitAction
 from actors.frames import Frame
 from actors.journal_file import Row
 from actors.market import Market
 from actors.router import BlockPart
 from api.outlets import DirectOutlet
 from model.blocks import Block
+from model.commands import PlaceOrders
 from model.events import Traded
-from supervision import Actor, PoolSpec, SupervisorSpec
+from supervision import Actor, Envelope, PoolSpec, SupervisorSpec
 from tests.simulation.disk import DiskChain
-from tests.simulation.world import World
+from tests.simulation.past import MemoryHistory
+from tests.simulation.world import NEED_FILES, World
 
 EVERY: Final = 40
 """Each mistake happens once in so many occasions."""
@@ -65,6 +68,42 @@ def forget_a_block(world: World) -> None:
             return await super().recover()
 
     world.open_chain = lambda: Forgetful(world.disk)
+
+
+def answer_from_the_past(world: World) -> None:
+    """Answer questions about orders from whatever the history has by then."""
+
+    class Hasty(MemoryHistory):
+        async def read(self, query: Any, *, seen_height: int = 1) -> Any:
+            return await super().read(query, seen_height=1)
+
+    world.open_history = lambda writer: Hasty(world.past, writer)
+
+
+def split_an_action(world: World) -> None:
+    """Carry out only the first order of an action."""
+    counter = _Counter()
+
+    async def handle_batch(account: Any, batch: list[Envelope]) -> None:
+        changed = [_first_order(one) if counter.strikes() else one for one in batch]
+        await Account.handle_batch(account, changed)
+
+    _spoil(world, "accounts", Account, handle_batch=handle_batch)
+
+
+def _first_order(envelope: Envelope) -> Envelope:
+    message = envelope.message
+    if isinstance(message, SubmitAction) and isinstance(message.command, PlaceOrders):
+        command = replace(message.command, orders=message.command.orders[:1])
+        envelope.message = attrs.evolve(message, command=command)
+    return envelope
+
+
+def lose_the_log(world: World) -> None:
+    """Let a power cut take what was synced: the whole write-ahead log."""
+    assert world.files is not None
+    world.files.keeps_synced = False
+    world.chaos.rates = attrs.evolve(world.chaos.rates, power=0.02)
 
 
 def lose_a_trade(world: World) -> None:
@@ -169,6 +208,9 @@ PLANTS: Final[dict[str, Callable[[World], None]]] = {
     for plant in (
         answer_before_commit,
         forget_a_block,
+        answer_from_the_past,
+        split_an_action,
+        lose_the_log,
         lose_a_trade,
         lose_a_part,
         repeat_a_frame,
@@ -177,6 +219,9 @@ PLANTS: Final[dict[str, Callable[[World], None]]] = {
         answer_twice,
     )
 }
+
+
+NEED_FILES.add(lose_the_log)
 
 
 def _replace_outlets(world: World, kind: type[DirectOutlet]) -> None:

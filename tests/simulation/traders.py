@@ -204,6 +204,10 @@ class Trader:
             one.answered += 1
             if answer["status"] == "ok":
                 statuses = answer["response"].get("data", {}).get("statuses", ["success"])
+                require(
+                    len(statuses) == len(promise.batch),
+                    f"{len(promise.batch)} orders were sent, and {len(statuses)} answered",
+                )
                 self._note_status(one, statuses[one.place], upto)
             else:
                 self._note_failure(one, answer["response"], slack)

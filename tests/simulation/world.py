@@ -28,6 +28,7 @@ from actors.history import History
 from api.program import Ground, Program, open_program
 from api.settings import Settings
 from supervision import Actor, ChildSpec, Pool, State, SupervisionError, SupervisorSpec, Task
+from supervision import Address as ActorAddress
 from supervision.faults import seeded
 from tests.simulation.audit import Audit, BrokenPromiseError, require
 from tests.simulation.chaos import Chaos, InjectedError, Rates, rates_of
@@ -104,6 +105,7 @@ class World:
     processes: int = field(init=False, default=0)
     broken: BaseException | None = field(init=False, default=None)
     open_chain: Callable[[], ChainStore] = field(init=False)
+    open_history: Callable[[ActorAddress], History] = field(init=False)
     prepare_first: Callable[[SupervisorSpec], SupervisorSpec] = lambda tree: tree
     _process: trio.CancelScope = field(init=False, factory=trio.CancelScope)
     _run: trio.CancelScope = field(init=False, factory=trio.CancelScope)
@@ -114,6 +116,7 @@ class World:
         self.disk = Disk(chaos, self._make_durable, self.cut_power, self._judge_return)
         self.past = Past(self.disk)
         self.open_chain = lambda: DiskChain(self.disk)
+        self.open_history = lambda writer: MemoryHistory(self.past, writer)
         if self.root is not None:
             self.files = Files(
                 chaos, self.root, self._make_durable, self.cut_power, self._judge_return
@@ -211,7 +214,7 @@ class World:
         """Return what makes the two sides of the history of a new process."""
         if self.files is None:
             return (
-                lambda _path, writer: MemoryHistory(self.past, writer),
+                lambda _path, writer: self.open_history(writer),
                 lambda _path, history: MemoryHistoryWriter(self.past, history),
             )
         path = self.files.begin()
@@ -367,6 +370,10 @@ class World:
 # -- one run
 
 
+NEED_FILES: Final[set[Callable[[World], object]]] = set()
+"""The plants that are for worlds with real files; the others are for those without."""
+
+
 def _leave_alone(_world: World) -> None:
     """Plant nothing."""
 
@@ -393,7 +400,7 @@ def simulate(
     rng = random.Random(seed)
     drawn_rates, drawn_seconds = rates_of(rng), rng.uniform(15.0, 40.0)
     chaos = Chaos(seed, drawn_rates if rates is None else rates)
-    has_files = seed % FILES_EVERY == 0 and plant is _leave_alone
+    has_files = seed % FILES_EVERY == 0 if plant is _leave_alone else plant in NEED_FILES
     try:
         with (
             one_thread(),
