@@ -15,7 +15,7 @@ import msgspec
 from attrs import frozen
 from msgspec import structs
 
-from api.exchange.canonical import UnreadableValueError, read_action, read_decimal, u64
+from api.exchange.canonical import USDC_ONLY, read_action
 from api.exchange.errors import (
     MalformedBodyError,
     RequestRefusedError,
@@ -23,6 +23,10 @@ from api.exchange.errors import (
     not_json,
     too_long,
 )
+from api.exchange.forms import UserSignedAction
+from api.exchange.money_canonical import money_refusal
+from api.exchange.money_wire import SpotSendAction, UsdSendAction, WithdrawAction
+from api.exchange.values import UnreadableValueError, u64
 from api.exchange.wire import (
     BODY_BYTES_MAX,
     UNSUPPORTED_TYPES,
@@ -30,8 +34,6 @@ from api.exchange.wire import (
     AnyEnvelope,
     Envelope,
     L1Action,
-    UsdSendAction,
-    UserSignedAction,
     WalletAction,
 )
 from api.signing import (
@@ -48,7 +50,8 @@ from api.signing import (
 )
 from model.commands import ClientCommand
 from model.ids import Address
-from model.units import E8, USD, MalformedDecimalError
+from model.units import MalformedDecimalError
+from model.universe import Universe
 
 __all__ = [
     "BODY_BYTES_MAX",
@@ -65,7 +68,6 @@ OTHER_CHAIN: Final = "Mainnet and testnet require different signature."
 UNRECOVERABLE: Final = "Unable to recover signer."
 NOT_SIGNED_FOR: Final = "{0} is not covered by the signature of {1}; leave it out."
 NOT_OFFERED: Final = "Action {0} is not offered on this exchange."
-TOO_MANY_DECIMALS: Final = "Invalid number of decimals"
 
 _envelope_decoder = msgspec.json.Decoder(Envelope)
 _any_envelope_decoder = msgspec.json.Decoder(AnyEnvelope)
@@ -90,8 +92,10 @@ class SignedRequest:
     refusal: str | None = None
 
 
-def parse_request(body: bytes) -> SignedRequest:
+def parse_request(body: bytes, universe: Universe = USDC_ONLY) -> SignedRequest:
     """Read the body of a POST to ``/exchange``, or the payload of a WebSocket action.
+
+    ``universe`` has the tokens that it may name.
 
     Raises:
         MalformedBodyError: it is too long (413), not JSON (400), or not a signed request (422).
@@ -99,7 +103,7 @@ def parse_request(body: bytes) -> SignedRequest:
     if len(body) > BODY_BYTES_MAX:
         raise too_long(BODY_BYTES_MAX)
     try:
-        return _read_envelope(_envelope_decoder.decode(body))
+        return _read_envelope(_envelope_decoder.decode(body), universe)
     except msgspec.ValidationError as error:
         return _read_unsupported(body, error)
     except (MalformedDecimalError, UnreadableValueError) as error:
@@ -163,13 +167,14 @@ def sign_request(
 # ---- reading ---------------------------------------------------------------------------------
 
 
-def _read_envelope(envelope: Envelope) -> SignedRequest:
+def _read_envelope(envelope: Envelope, universe: Universe) -> SignedRequest:
     wire = envelope.signature
     vault = _vault(envelope.vault_address)
     nonce, expires_after = u64(envelope.nonce), envelope.expires_after
     if expires_after is not None:
         u64(expires_after)
-    action, draft = read_action(envelope.action, nonce, expires_after, vault)
+    action, draft = read_action(envelope.action, nonce, expires_after, vault, universe)
+    refusal = _refusal(envelope) if isinstance(action, UserSignedAction) else None
     return SignedRequest(
         kind=action.__struct_config__.tag,  # type: ignore[arg-type]
         nonce=nonce,
@@ -178,7 +183,7 @@ def _read_envelope(envelope: Envelope) -> SignedRequest:
         expires_after=expires_after,
         action=action,
         draft=draft,
-        refusal=_refusal(envelope) if isinstance(action, UserSignedAction) else None,
+        refusal=refusal or money_refusal(action, draft),
     )
 
 
@@ -225,12 +230,12 @@ def _refusal(envelope: Envelope) -> str | None:
         return NOT_SIGNED_FOR.format("expiresAfter", kind)
     if envelope.vault_address is not None:
         return NOT_SIGNED_FOR.format("vaultAddress", kind)
-    signed_nonce = action.time if isinstance(action, UsdSendAction) else action.nonce
-    if signed_nonce != envelope.nonce:
-        return NONCE_MISMATCH
-    if isinstance(action, UsdSendAction) and read_decimal(action.amount)[0] % (E8 // USD):
-        return TOO_MANY_DECIMALS
-    return None
+    match action:
+        case UsdSendAction(time=signed) | SpotSendAction(time=signed) | WithdrawAction(time=signed):
+            pass
+        case _:
+            signed = action.nonce
+    return NONCE_MISMATCH if signed != envelope.nonce else None
 
 
 # ---- signing ---------------------------------------------------------------------------------

@@ -14,16 +14,18 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from api.actions import SignedRequest
-from model.commands import CancelOrders, ModifyOrders, PlaceOrders, Tif
+from model.commands import CancelOrders, CreateSubAccount, ModifyOrders, PlaceOrders, Tif
 from model.events import (
     CancelReason,
     CancelRefused,
     CommandRefused,
     Event,
+    Liquidated,
     ModifyRefused,
     OrderCanceled,
     OrderPlaced,
     OrderRefused,
+    SubAccountCreated,
     Traded,
 )
 from model.ids import AssetId
@@ -72,6 +74,11 @@ def answer(request: SignedRequest, events: Sequence[Event], instruments: Instrum
             if request.kind == "modify":
                 return _modify_answer(statuses)
             return _statuses_answer("order", statuses, len(modifies))
+        case CreateSubAccount():
+            created = next(event for event in events if isinstance(event, SubAccountCreated))
+            return _encode(
+                {"status": "ok", "response": {"type": request.kind, "data": created.account}}
+            )
         case _:
             return DEFAULT_ANSWER
 
@@ -102,7 +109,7 @@ def order_statuses(
 
     What becomes of an accepted order stands between its head and the next one. ``error_form`` is
     put round the error of an order that was refused, not round that of an order that could not be
-    modified.
+    modified. Liquidations that the trades called for come last and answer nothing.
     """
     entries: list[_Placement | Status] = []
     latest: _Placement | None = None
@@ -119,6 +126,8 @@ def order_statuses(
                 latest.add_trade(event)
             case OrderCanceled() if latest is not None:
                 latest.add_cancel(event)
+            case Liquidated():
+                break
             case _:
                 pass
     return [

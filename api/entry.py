@@ -99,7 +99,7 @@ class OrderEntry:
 
     def _read(self, body: bytes) -> SignedRequest:
         try:
-            return parse_request(body)
+            return parse_request(body, self.gateway.directory.universe)
         except MalformedBodyError as error:
             self.gateway.telemetry.input_refused("exchange", str(error.status))
             raise

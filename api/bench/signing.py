@@ -17,7 +17,7 @@ from typing import Any, Final
 from api.actions import parse_request, sign_request, to_command
 from api.answers import answer
 from api.bench.rows import Row, print_rows
-from api.exchange.canonical import read_decimal
+from api.exchange.values import read_decimal
 from api.signing import Chain, SigningKey, l1_action_hash, l1_digest, recover_signer
 from model.commands import Tif
 from model.events import OrderPlaced

@@ -12,7 +12,38 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-from model.units import DECIMAL_TEXT_LENGTH_MAX
+from api.exchange.forms import (
+    I64,
+    U32,
+    U64,
+    AddressText,
+    CloidText,
+    DecimalText,
+    FeeRateText,
+    ScalarText,
+    ShortText,
+    Strict,
+    UserSignedAction,
+    VaultText,
+)
+from api.exchange.money_wire import (
+    AgentSetAbstractionAction,
+    CreateSubAccountAction,
+    RegisterReferrerAction,
+    ReserveRequestWeightAction,
+    SendAssetAction,
+    SetDisplayNameAction,
+    SpotSendAction,
+    SpotUserAction,
+    SubAccountModifyAction,
+    SubAccountSpotTransferAction,
+    SubAccountTransferAction,
+    UsdClassTransferAction,
+    UsdSendAction,
+    UserDexAbstractionAction,
+    UserSetAbstractionAction,
+    WithdrawAction,
+)
 
 BODY_BYTES_MAX: Final = 320 * 1024
 """A full batch of modifies of trigger orders by client id, loosely spaced, has 254 KiB."""
@@ -21,38 +52,16 @@ BATCH_MAX: Final = 1000
 """Entries of one action: an account with the usual limit of open orders can cancel them all at
 once."""
 
-TEXT_LENGTH_MAX: Final = 128
-"""Names, codes and fee rates; each has a tighter rule of its own where it means anything."""
-
-U64_MAX: Final = 2**64 - 1
-
-# msgspec states bounds within 63 bits only; U64 has its upper bound checked where it is used.
-U64: TypeAlias = Annotated[int, Meta(ge=0)]
-U32: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-DecimalText: TypeAlias = Annotated[str, Meta(max_length=DECIMAL_TEXT_LENGTH_MAX)]
-ShortText: TypeAlias = Annotated[str, Meta(max_length=TEXT_LENGTH_MAX)]
-AddressText: TypeAlias = Annotated[str, Meta(pattern=r"^0x[0-9a-fA-F]{40}\Z")]
-VaultText: TypeAlias = Annotated[str, Meta(pattern=r"^(0x)?[0-9a-fA-F]{40}\Z")]
-CloidText: TypeAlias = Annotated[str, Meta(pattern=r"^0x[0-9a-fA-F]{32}\Z")]
-ChainIdText: TypeAlias = Annotated[str, Meta(pattern=r"^0x[0-9a-fA-F]{1,64}\Z")]
-FeeRateText: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9]{1,3}(\.[0-9]{1,8})?%\Z")]
-ScalarText: TypeAlias = Annotated[str, Meta(pattern=r"^0x[0-9a-fA-F]{1,64}\Z")]
-
-
-class _Strict(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A wire form that takes no other fields, and leaves out those that are absent."""
-
-
 # ---- parts of orders -------------------------------------------------------------------------
 
 
-class LimitWire(_Strict, frozen=True, gc=False):
+class LimitWire(Strict, frozen=True, gc=False):
     """How long a limit order stands."""
 
     tif: Literal["Gtc", "Ioc", "Alo", "FrontendMarket"]
 
 
-class TriggerWire(_Strict, frozen=True, gc=False, rename="camel"):
+class TriggerWire(Strict, frozen=True, gc=False, rename="camel"):
     """When a stop or take-profit order fires, and as what."""
 
     is_market: bool
@@ -60,7 +69,7 @@ class TriggerWire(_Strict, frozen=True, gc=False, rename="camel"):
     tpsl: Literal["tp", "sl"]
 
 
-class OrderTypeWire(_Strict, frozen=True):
+class OrderTypeWire(Strict, frozen=True):
     """Exactly one of the two is given; the reader checks it."""
 
     limit: LimitWire | None = None
@@ -68,7 +77,7 @@ class OrderTypeWire(_Strict, frozen=True):
 
 
 class OrderWire(
-    _Strict,
+    Strict,
     frozen=True,
     rename={
         "asset": "a",
@@ -91,34 +100,34 @@ class OrderWire(
     cloid: CloidText | None = None
 
 
-class PriorityWire(_Strict, frozen=True, gc=False, rename={"priority": "p"}):
+class PriorityWire(Strict, frozen=True, gc=False, rename={"priority": "p"}):
     """A grouping that only asks for priority; accepted and without effect."""
 
     priority: Annotated[int, Meta(ge=0, le=100_000_000)]
 
 
-class BuilderWire(_Strict, frozen=True, gc=False, rename={"builder": "b", "fee": "f"}):
+class BuilderWire(Strict, frozen=True, gc=False, rename={"builder": "b", "fee": "f"}):
     """Who gets a share of the fee, in tenths of a basis point; accepted and without effect."""
 
     builder: AddressText
     fee: U32
 
 
-class CancelWire(_Strict, frozen=True, gc=False, rename={"asset": "a", "oid": "o"}):
+class CancelWire(Strict, frozen=True, gc=False, rename={"asset": "a", "oid": "o"}):
     """An order to cancel, by exchange id."""
 
     asset: U32
     oid: U64
 
 
-class CancelByCloidWire(_Strict, frozen=True, gc=False):
+class CancelByCloidWire(Strict, frozen=True, gc=False):
     """An order to cancel, by client id. Its keys are long, unlike those above."""
 
     asset: U32
     cloid: CloidText
 
 
-class ModifyWire(_Strict, frozen=True):
+class ModifyWire(Strict, frozen=True):
     """An order to replace; the id keeps its JSON type when it is signed."""
 
     oid: U64 | CloidText
@@ -128,7 +137,7 @@ class ModifyWire(_Strict, frozen=True):
 # ---- L1 actions ------------------------------------------------------------------------------
 
 
-class OrderAction(_Strict, frozen=True, tag_field="type", tag="order"):
+class OrderAction(Strict, frozen=True, tag_field="type", tag="order"):
     """Place orders."""
 
     orders: Annotated[tuple[OrderWire, ...], Meta(max_length=BATCH_MAX)]
@@ -136,7 +145,7 @@ class OrderAction(_Strict, frozen=True, tag_field="type", tag="order"):
     builder: BuilderWire | None = None
 
 
-class CancelAction(_Strict, frozen=True, tag_field="type", tag="cancel", rename={"fast": "f"}):
+class CancelAction(Strict, frozen=True, tag_field="type", tag="cancel", rename={"fast": "f"}):
     """Cancel by exchange id."""
 
     cancels: Annotated[tuple[CancelWire, ...], Meta(max_length=BATCH_MAX)]
@@ -144,7 +153,7 @@ class CancelAction(_Strict, frozen=True, tag_field="type", tag="cancel", rename=
 
 
 class CancelByCloidAction(
-    _Strict, frozen=True, tag_field="type", tag="cancelByCloid", rename={"fast": "f"}
+    Strict, frozen=True, tag_field="type", tag="cancelByCloid", rename={"fast": "f"}
 ):
     """Cancel by client id."""
 
@@ -153,7 +162,7 @@ class CancelByCloidAction(
 
 
 class ModifyAction(
-    _Strict, frozen=True, tag_field="type", tag="modify", rename={"always_place": "a"}
+    Strict, frozen=True, tag_field="type", tag="modify", rename={"always_place": "a"}
 ):
     """Replace one order."""
 
@@ -163,7 +172,7 @@ class ModifyAction(
 
 
 class BatchModifyAction(
-    _Strict, frozen=True, tag_field="type", tag="batchModify", rename={"always_place": "a"}
+    Strict, frozen=True, tag_field="type", tag="batchModify", rename={"always_place": "a"}
 ):
     """Replace orders."""
 
@@ -172,7 +181,7 @@ class BatchModifyAction(
 
 
 class UpdateLeverageAction(
-    _Strict, frozen=True, tag_field="type", tag="updateLeverage", rename="camel"
+    Strict, frozen=True, tag_field="type", tag="updateLeverage", rename="camel"
 ):
     """Choose the leverage in one market."""
 
@@ -181,24 +190,36 @@ class UpdateLeverageAction(
     leverage: U32
 
 
-class NoopAction(_Strict, frozen=True, tag_field="type", tag="noop"):
+class UpdateIsolatedMarginAction(
+    Strict, frozen=True, tag_field="type", tag="updateIsolatedMargin", rename="camel"
+):
+    """Move micro-USD into an isolated position, or out of it. ``is_buy`` has no effect."""
+
+    asset: U32
+    is_buy: bool
+    ntli: I64
+
+
+class TopUpIsolatedOnlyMarginAction(
+    Strict, frozen=True, tag_field="type", tag="topUpIsolatedOnlyMargin", rename="camel"
+):
+    """Add what an isolated position lacks to stand at a leverage."""
+
+    asset: U32
+    leverage: DecimalText
+
+
+class NoopAction(Strict, frozen=True, tag_field="type", tag="noop"):
     """Use up a nonce."""
 
 
-class SetReferrerAction(_Strict, frozen=True, tag_field="type", tag="setReferrer"):
+class SetReferrerAction(Strict, frozen=True, tag_field="type", tag="setReferrer"):
     """Name who brought the account; accepted and without effect."""
 
     code: ShortText
 
 
 # ---- user-signed actions ---------------------------------------------------------------------
-
-
-class UserSignedAction(_Strict, frozen=True, rename="camel"):
-    """What wallets add to every action of theirs."""
-
-    hyperliquid_chain: Literal["Mainnet", "Testnet"]
-    signature_chain_id: ChainIdText
 
 
 class ApproveAgentAction(
@@ -209,14 +230,6 @@ class ApproveAgentAction(
     agent_address: AddressText
     nonce: U64
     agent_name: ShortText | None = None
-
-
-class UsdSendAction(UserSignedAction, frozen=True, tag_field="type", tag="usdSend", rename="camel"):
-    """Send USD to another account. Destination and amount are signed as the client wrote them."""
-
-    destination: AddressText
-    amount: DecimalText
-    time: U64
 
 
 class ApproveBuilderFeeAction(
@@ -236,19 +249,37 @@ L1Action: TypeAlias = (
     | ModifyAction
     | BatchModifyAction
     | UpdateLeverageAction
+    | UpdateIsolatedMarginAction
+    | TopUpIsolatedOnlyMarginAction
     | NoopAction
     | SetReferrerAction
+    | RegisterReferrerAction
+    | SetDisplayNameAction
+    | SpotUserAction
+    | AgentSetAbstractionAction
+    | ReserveRequestWeightAction
+    | CreateSubAccountAction
+    | SubAccountModifyAction
+    | SubAccountTransferAction
+    | SubAccountSpotTransferAction
 )
-WalletAction: TypeAlias = ApproveAgentAction | UsdSendAction | ApproveBuilderFeeAction
+WalletAction: TypeAlias = (
+    ApproveAgentAction
+    | ApproveBuilderFeeAction
+    | UsdSendAction
+    | UsdClassTransferAction
+    | SpotSendAction
+    | SendAssetAction
+    | WithdrawAction
+    | UserDexAbstractionAction
+    | UserSetAbstractionAction
+)
 Action: TypeAlias = L1Action | WalletAction
 
 UNSUPPORTED_TYPES: Final = frozenset(
     """
-    scheduleCancel updateIsolatedMargin usdClassTransfer withdraw3
-    topUpIsolatedOnlyMargin twapOrder twapCancel createSubAccount subAccountModify
-    subAccountTransfer subAccountSpotTransfer spotSend sendAsset agentSendAsset
-    reserveRequestWeight userSetAbstraction agentSetAbstraction userDexAbstraction
-    agentEnableDexAbstraction registerReferrer setDisplayName spotUser
+    scheduleCancel twapOrder twapCancel
+    agentSendAsset agentEnableDexAbstraction
     vaultTransfer vaultModify vaultDistribute createVault cDeposit cWithdraw tokenDelegate
     claimRewards convertToMultiSigUser multiSig perpDeploy spotDeploy evmUserModify
     finalizeEvmContract sendToEvmWithData CSignerAction CValidatorAction validatorL1Stream
@@ -262,7 +293,7 @@ UNSUPPORTED_TYPES: Final = frozenset(
 # ---- envelopes -------------------------------------------------------------------------------
 
 
-class SignatureWire(_Strict, frozen=True, gc=False):
+class SignatureWire(Strict, frozen=True, gc=False):
     """A signature; r and s may lack leading zeros."""
 
     r: ScalarText
@@ -270,7 +301,7 @@ class SignatureWire(_Strict, frozen=True, gc=False):
     v: U64
 
 
-class Envelope(_Strict, frozen=True, rename="camel"):
+class Envelope(Strict, frozen=True, rename="camel"):
     """A signed request."""
 
     action: Action
@@ -286,7 +317,7 @@ class AnyAction(Struct, frozen=True):
     type: ShortText
 
 
-class AnyEnvelope(_Strict, frozen=True, rename="camel"):
+class AnyEnvelope(Strict, frozen=True, rename="camel"):
     """A signed request for something that is not offered."""
 
     action: AnyAction

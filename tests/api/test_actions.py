@@ -41,11 +41,14 @@ from model.commands import (
     OrderSpec,
     PlaceOrders,
     Tif,
+    TopUpIsolatedMargin,
     TriggerSpec,
+    UpdateIsolatedMargin,
     UpdateLeverage,
     UsdSend,
 )
 from model.ids import Address, AssetId, Cloid, OrderId
+from model.units import E8
 
 KEY: Final = SigningKey.of_hex("0x0123456789012345678901234567890123456789012345678901234567890123")
 NONCE: Final = 1_700_000_000_000
@@ -95,6 +98,8 @@ ACTIONS: Final[list[dict[str, Any]]] = [
     {"type": "modify", "oid": 77, "order": ORDER, "a": True},
     {"type": "batchModify", "modifies": [{"oid": CLOID, "order": ORDER}]},
     {"type": "updateLeverage", "asset": 1, "isCross": True, "leverage": 5},
+    {"type": "updateIsolatedMargin", "asset": 1, "isBuy": True, "ntli": -1_500_000},
+    {"type": "topUpIsolatedOnlyMargin", "asset": 1, "leverage": "0.5"},
     {"type": "noop"},
     {"type": "setReferrer", "code": "CCXT1"},
     SEND,
@@ -215,6 +220,14 @@ def test_our_own_requests_are_read_back(action: dict[str, Any]) -> None:
         (
             {"type": "updateLeverage", "asset": 1, "isCross": True, "leverage": 5},
             UpdateLeverage(KEY.address, NONCE, None, None, AssetId(1), True, 5),
+        ),
+        (
+            {"type": "updateIsolatedMargin", "asset": 1, "isBuy": False, "ntli": -1_500_000},
+            UpdateIsolatedMargin(KEY.address, NONCE, None, None, AssetId(1), -1_500_000),
+        ),
+        (
+            {"type": "topUpIsolatedOnlyMargin", "asset": 1, "leverage": "0.5"},
+            TopUpIsolatedMargin(KEY.address, NONCE, None, None, AssetId(1), E8 // 2),
         ),
         ({"type": "noop"}, Noop(KEY.address, NONCE, None, None)),
         ({"type": "setReferrer", "code": "x"}, Noop(KEY.address, NONCE, None, None)),

@@ -16,7 +16,20 @@ from hypothesis import strategies as st
 
 from api.actions import parse_request, sign_request, to_command
 from api.signing import Chain, SigningKey, l1_action_hash, sign_l1_action
-from model.commands import ModifyOrders, Noop, PlaceOrders, UsdSend
+from model.commands import (
+    ClassTransfer,
+    CreateSubAccount,
+    ModifyOrders,
+    Noop,
+    PlaceOrders,
+    SendAsset,
+    SpotSend,
+    SubAccountSpotTransfer,
+    SubAccountTransfer,
+    UsdSend,
+    Withdraw,
+)
+from model.ids import USDC, Address
 
 SECRET: Final = "0x0123456789012345678901234567890123456789012345678901234567890123"
 KEY: Final = SigningKey.of_hex(SECRET)
@@ -96,6 +109,30 @@ L1_ACTIONS: Final = st.one_of(
         f=st.booleans(),
     ),
     action("updateLeverage", {"asset": U32, "isCross": st.booleans(), "leverage": U32}),
+    action(
+        "updateIsolatedMargin",
+        {"asset": U32, "isBuy": st.booleans(), "ntli": st.integers(-(2**63), 2**63 - 1)},
+    ),
+    action("createSubAccount", {"name": st.text(max_size=60)}),
+    action("subAccountModify", {"subAccountUser": ADDRESSES, "name": st.text(max_size=60)}),
+    action(
+        "subAccountTransfer",
+        {"subAccountUser": ADDRESSES, "isDeposit": st.booleans(), "usd": U64},
+    ),
+    action(
+        "subAccountSpotTransfer",
+        {
+            "subAccountUser": ADDRESSES,
+            "isDeposit": st.booleans(),
+            "token": st.just("USDC"),
+            "amount": st.just("1.50") | DECIMALS,
+        },
+    ),
+    action("reserveRequestWeight", {"weight": U32}),
+    action("registerReferrer", {"code": st.text(max_size=60)}),
+    action("setDisplayName", {"displayName": st.text(max_size=60)}),
+    action("agentSetAbstraction", {"abstraction": st.just("i")}),
+    action("spotUser", {"toggleSpotDusting": ordered({"optOut": st.booleans()})}),
     action("noop", {}),
     action("setReferrer", {"code": st.text(max_size=60)}),
 )
@@ -229,6 +266,51 @@ def test_the_methods_of_the_client(client: Client) -> None:
     assert commands[12] == Noop(KEY.address, commands[12].nonce, None, None, as_owner=True)
 
 
+def test_the_clients_methods_that_move_money(client: Client) -> None:
+    """Every transfer, withdrawal and setting of the client gives a body whose signer is found."""
+    client.usd_class_transfer(1.5, True)
+    client.spot_transfer(2.5, OTHER, "USDC:0x6d1e7cde53ba9467b783cb7c530ce054")
+    client.send_asset(OTHER, "", "spot", "USDC", 3.5)
+    client.withdraw_from_bridge(4.5, OTHER)
+    client.create_sub_account("example")
+    client.sub_account_transfer(OTHER.lower(), True, 5_000_001)
+    client.sub_account_spot_transfer(OTHER.lower(), False, "USDC", 6.5)
+    client.agent_set_abstraction("i")
+    client.user_dex_abstraction(OTHER, False)
+    client.user_set_abstraction(OTHER, "disabled")
+
+    requests = [parse_request(body) for body in client.bodies]
+    commands = [to_command(request) for request in requests]
+    assert [command.signer for command in commands] == [KEY.address] * 10
+    heads = [(KEY.address, command.nonce, None, None) for command in commands]
+    other = Address(OTHER.lower())
+    assert commands == [
+        ClassTransfer(*heads[0], 1_500_000, True),
+        SpotSend(*heads[1], other, USDC, 250_000_000),
+        SendAsset(*heads[2], other, True, False, USDC, 350_000_000),
+        Withdraw(*heads[3], other, 4_500_000),
+        CreateSubAccount(*heads[4], "example"),
+        SubAccountTransfer(*heads[5], other, True, 5_000_001),
+        SubAccountSpotTransfer(*heads[6], other, False, USDC, 650_000_000),
+        Noop(*heads[7]),
+        Noop(*heads[8], as_owner=True),
+        Noop(*heads[9], as_owner=True),
+    ]
+
+
+def test_the_client_moves_money_of_its_vault(client: Client) -> None:
+    """The SDK names its vault inside of what is signed, and nowhere else."""
+    client.vault_address = OTHER
+    client.usd_class_transfer(1.0, False)
+    client.send_asset(OTHER, "spot", "", "USDC", 2.0)
+
+    transfer, send = (to_command(parse_request(body)) for body in client.bodies)
+    assert isinstance(transfer, ClassTransfer)
+    assert isinstance(send, SendAsset)
+    assert (transfer.signer, transfer.account) == (KEY.address, OTHER.lower())
+    assert (send.signer, send.account) == (KEY.address, OTHER.lower())
+
+
 def test_the_client_with_expiry_and_vault(client: Client) -> None:
     """Expiry and vault of the client are in what it signs."""
     client.vault_address = OTHER
@@ -242,11 +324,9 @@ def test_the_client_with_expiry_and_vault(client: Client) -> None:
 
 def test_not_offered_methods_of_the_client(client: Client) -> None:
     """Methods for what is not offered give bodies that are refused by name."""
-    client.schedule_cancel(1_700_000_000_000)
-    client.update_isolated_margin(1, "ETH")
-    client.usd_class_transfer(1.0, True)
-    client.withdraw_from_bridge(1.0, OTHER)
-    client.create_sub_account("example")
+    client.vault_usd_transfer(OTHER, True, 1)
+    client.token_delegate(OTHER, 1, False)
+    client.agent_enable_dex_abstraction()
 
     requests = [parse_request(body) for body in client.bodies]
     assert all(request.refusal and request.kind in request.refusal for request in requests)
