@@ -1,6 +1,7 @@
 """Rules of supervision that no other test here states, each named by what it promises."""
 
 from contextvars import ContextVar
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -496,6 +497,44 @@ async def test_dropped_by_policy_is_not_dead(autojump_clock: MockClock, policy: 
         await system.supervisor().terminate_child("a")
         assert a.tell("z") is Delivery.STOPPED
         assert system.dead_letters.total == 1
+
+
+async def test_newest_dead_letters_are_kept_and_all_are_counted(
+    autojump_clock: MockClock,
+) -> None:
+    """A flood of dead letters costs a bounded amount of memory, and the count is right."""
+    log: list[str] = []
+    async with open_system(SupervisorSpec([worker(log, "a")])) as system:
+        await system.supervisor().terminate_child("a")
+        kept = system.dead_letters.ring.maxlen
+        assert kept is not None
+        for number in range(2 * kept):
+            system.address("a").tell(number)
+
+        assert [letter.message for letter in system.dead_letters.ring] == [*range(kept, 2 * kept)]
+        assert system.dead_letters.total == 2 * kept
+
+
+async def test_actor_that_never_awaits_lets_others_run(autojump_clock: MockClock) -> None:
+    """Between any two batches the loop yields, however much waits."""
+    turns: list[str] = []
+
+    class Busy(Actor):
+        batch_max = 10
+
+        async def handle(self, message: Any) -> None:
+            turns.append(self.context.path)
+
+    spec = SupervisorSpec([ChildSpec("a", Busy), ChildSpec("b", Busy)])
+    async with open_system(spec) as system:
+        for _ in range(100):
+            system.address("a").tell("x")
+            system.address("b").tell("x")
+        await wait_all_tasks_blocked()
+
+    runs = [len(list(run)) for _, run in groupby(turns)]
+    assert len(turns) == 200
+    assert max(runs) <= 2 * Busy.batch_max
 
 
 async def test_unwatching_takes_back_what_was_not_heard_yet(autojump_clock: MockClock) -> None:
