@@ -20,12 +20,13 @@ import gc
 import statistics
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, Final
 
 import trio
+from attrs import frozen
 from trio.testing import wait_all_tasks_blocked
 
 from api.bench.bare import BareServer, drain_channel
@@ -248,8 +249,46 @@ async def _memory_rows(count: int) -> list[Row]:
     return [Row("memory of an actor", taken / (count - 1) / 1024, "KB", None, note)]
 
 
-async def _crowd(count: int, messages: int, rounds: int) -> tuple[float, Rates, Rates]:
-    """Return the cost of a start in us, and the rates of one message to each of so many."""
+class _CollectorClock:
+    """What the cyclic collector took, in seconds of this process, while it is in use."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._began = 0.0
+
+    def __call__(self, phase: str, _: object) -> None:
+        now = time.process_time()
+        if phase == "start":
+            self._began = now
+        else:
+            self.seconds += now - self._began
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        gc.callbacks.append(self)
+        try:
+            yield
+        finally:
+            gc.callbacks.remove(self)
+
+
+@frozen
+class _Crowd:
+    """One message to each of so many.
+
+    ``start`` is the cost of a start in us, ``collector`` the part of the time of the actors'
+    messages that the cyclic collector took.
+    """
+
+    start: float
+    bare: Rates
+    told: Rates
+    collector: float
+
+
+async def _crowd(count: int, messages: int, rounds: int) -> _Crowd:
+    """Wake each of so many actors for one message, and as many bare parked tasks."""
+    collector = _CollectorClock()
     turns = max(messages // count, 1)
     async with trio.open_nursery() as nursery, _pool() as pool:
         began = time.process_time()
@@ -267,30 +306,32 @@ async def _crowd(count: int, messages: int, rounds: int) -> tuple[float, Rates, 
                 await _yield_until(lambda: not (servers[-1].inbox or servers[0].inbox))
 
         async def told() -> None:
-            for _ in range(turns):
-                for address in addresses:
-                    address.tell(0)
-                await _yield_until(lambda: not (addresses[-1].depth or addresses[0].depth))
+            with collector.running():
+                for _ in range(turns):
+                    for address in addresses:
+                        address.tell(0)
+                    await _yield_until(lambda: not (addresses[-1].depth or addresses[0].depth))
 
         baseline, rates = await _in_turns(rounds, turns * count, bare, told)
         nursery.cancel_scope.cancel()
-    return start, baseline, rates
+    seconds = turns * count * (rounds + 1) / statistics.median(rates)
+    return _Crowd(start, baseline, rates, min(collector.seconds / seconds, 1.0))
 
 
-def _crowd_rows(crowds: dict[int, tuple[float, Rates, Rates]]) -> list[Row]:
+def _crowd_rows(crowds: dict[int, _Crowd]) -> list[Row]:
     smallest, largest = min(crowds), max(crowds)
-    start = crowds[largest][0]
+    start = crowds[largest].start
     rows = [Row("start of an actor", start, "us", None, f"{largest:,} actors of a pool")]
-    for count, (_, baseline, rates) in crowds.items():
-        rate, bare = statistics.median(rates), statistics.median(baseline)
-        flat = rate / statistics.median(crowds[smallest][2])
-        bare_flat = bare / statistics.median(crowds[smallest][1])
+    for count, crowd in crowds.items():
+        rate, bare = statistics.median(crowd.told), statistics.median(crowd.bare)
+        flat = rate / statistics.median(crowds[smallest].told)
+        bare_flat = bare / statistics.median(crowds[smallest].bare)
         note = (
-            f"over {bare:,.0f} of bare parked tasks; "
-            f"x{flat:.2f} of the rate with {smallest}, bare x{bare_flat:.2f}"
+            f"over {bare:,.0f} of bare parked tasks; x{flat:.2f} of the rate with {smallest}, "
+            f"bare x{bare_flat:.2f}; the collector took {crowd.collector:.0%}"
         )
         name = f"one message to each of {count:,} actors"
-        rows.append(Row(name, rate, "messages/s", _median_ratio(rates, baseline), note))
+        rows.append(Row(name, rate, "messages/s", _median_ratio(crowd.told, crowd.bare), note))
     return rows
 
 
