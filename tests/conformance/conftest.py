@@ -165,13 +165,13 @@ def pytest_runtest_makereport(
     report = yield
     recorder = item.config.stash[RECORDER]
     explained = item.get_closest_marker("explained")
-    if report.when == "call" and report.passed:
-        if explained is None:
+    if report.passed and report.when != "setup":
+        if explained is None or report.when == "teardown":
             recorder.end(Result.GREEN)
         else:
             recorder.end(Result.REFUSED, str(explained.args[0]))
     elif report.skipped and hasattr(report, "wasxfail"):
         recorder.end(Result.NOT_YET, report.wasxfail.removeprefix("reason: "))
-    elif report.failed or report.skipped:
+    elif report.failed:
         recorder.end(Result.FAILED)
     return report

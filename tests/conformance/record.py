@@ -9,6 +9,8 @@ import inspect
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import IntEnum
 from typing import Any, Final
 
@@ -23,6 +25,10 @@ CHANNEL: Final = "channel"
 
 NOT_OFFERED: Final = "is not offered on this exchange."
 UNPROCESSABLE: Final = 422
+
+
+_running: ContextVar[tuple["Row", ...]] = ContextVar("running", default=())
+"""The calls that are under way here: a request belongs to those of its own task only."""
 
 
 class Result(IntEnum):
@@ -64,7 +70,6 @@ class Notes:
     raised: set[Row] = Factory(set)
     wires: dict[Wire, set[str]] = Factory(lambda: defaultdict(set))
     refused: set[Wire] = Factory(set)
-    running: list[Row] = Factory(list)
 
 
 @define
@@ -82,16 +87,29 @@ class Recorder:
         """Begin the notes of a test."""
         self._notes = Notes()
 
-    def note_call(self, client: str, call: str) -> Row:
-        """Note that a client's user does something."""
+    def note_call(self, client: str, call: str, *wires: Wire) -> Row:
+        """Note that a client's user does something, and what that sends if it is known."""
         row = Row(client, call)
-        self._notes.calls.setdefault(row, set())
+        self._notes.calls.setdefault(row, set()).update(wires)
         return row
+
+    @contextmanager
+    def calling(self, client: str, call: str) -> Iterator[None]:
+        """Note a call for the length of a block, with what it sends and whether it raises."""
+        row = self.note_call(client, call)
+        token = _running.set((*_running.get(), row))
+        try:
+            yield
+        except Exception:
+            self._notes.raised.add(row)
+            raise
+        finally:
+            _running.reset(token)
 
     def note_wire(self, client: str, wire: Wire, *, refused: bool = False) -> None:
         """Note what a client sent, and whether the answer was that there is no such thing."""
         self._notes.wires[wire].add(client)
-        for row in self._notes.running:
+        for row in _running.get():
             if row.client == client:
                 self._notes.calls[row].add(wire)
         if refused:
@@ -174,34 +192,22 @@ class _Watched:
 
     def _noted(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            row = self._enter(name)
-            try:
+            with self._noting(name):
                 return method(*args, **kwargs)
-            except Exception:
-                self._recorder._notes.raised.add(row)
-                raise
-            finally:
-                self._recorder._notes.running.remove(row)
 
         return call
 
     def _noted_async(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         async def call(*args: Any, **kwargs: Any) -> Any:
-            row = self._enter(name)
-            try:
+            with self._noting(name):
                 return await method(*args, **kwargs)
-            except Exception:
-                self._recorder._notes.raised.add(row)
-                raise
-            finally:
-                self._recorder._notes.running.remove(row)
 
         return call
 
-    def _enter(self, name: str) -> Row:
-        row = self._recorder.note_call(self._client, self._name_of(name))
-        self._recorder._notes.running.append(row)
-        return row
+    @contextmanager
+    def _noting(self, name: str) -> Iterator[None]:
+        with self._recorder.calling(self._client, self._name_of(name)):
+            yield
 
 
 def wire_of(body: object) -> Wire | None:

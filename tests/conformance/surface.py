@@ -132,3 +132,47 @@ class Unused:
 
     reason: str
     calls: tuple[str, ...]
+
+
+UNUSED: Final[dict[str, tuple[Unused, ...]]] = {
+    "Python SDK": (
+        Unused(
+            "a step of the constructor and of every other call",
+            ("Info.post", "Info.set_perp_meta", "Exchange.post"),
+        ),
+    ),
+    "ccxt": (
+        Unused("ccxt itself raises NotSupported", ("fetchDepositWithdrawFee",)),
+        Unused("vaults are out of scope", ("createVault",)),
+        Unused(
+            "every account is of the default mode",
+            ("enableUserDexAbstraction", "setAgentAbstraction", "setUserAbstraction"),
+        ),
+    ),
+    "ccxt.pro": (Unused("ccxt names it and does not have it", ("fetchCurrenciesWs",)),),
+}
+"""What clients have and the tests leave alone."""
+
+CALLS: Final[dict[str, tuple[str, ...]]] = {
+    "ccxt": _words(
+        """addMargin cancelAllOrdersAfter cancelOrder cancelOrders cancelOrdersForSymbols
+        cancelTwapOrder createLimitOrder createMarketOrder createOrder createOrders
+        createOrderWithTakeProfitAndStopLoss createReduceOnlyOrder createStopOrder createSubAccount
+        createTriggerOrder createTwapOrder editOrder editOrders fetchBalance
+        fetchCanceledAndClosedOrders fetchCanceledOrders fetchClosedOrders fetchCurrencies
+        fetchDeposits fetchFundingHistory fetchFundingRate fetchFundingRateHistory fetchFundingRates
+        fetchL2OrderBook fetchLedger fetchMarkets fetchMyLiquidations fetchMyTrades fetchOHLCV
+        fetchOpenInterest fetchOpenInterests fetchOpenOrders fetchOrder fetchOrderBook fetchOrders
+        fetchPosition fetchPositions fetchStatus fetchTicker fetchTickers fetchTime fetchTrades
+        fetchTradingFee fetchWithdrawals loadMarkets reduceMargin reserveRequestWeight setLeverage
+        setMarginMode transfer withdraw"""
+    ),
+    "ccxt.pro": _words(
+        """cancelOrderWs cancelOrdersWs createLimitOrderWs createMarketOrderWs createOrderWs
+        createOrdersWs editOrderWs loadMarkets unWatchBalance unWatchMyTrades unWatchOHLCV
+        unWatchOrderBook unWatchOrders unWatchPositions unWatchTicker unWatchTickers unWatchTrades
+        watchBalance watchMyLiquidations watchMyLiquidationsForSymbols watchMyTrades watchOHLCV
+        watchOrderBook watchOrders watchPositions watchTicker watchTickers watchTrades"""
+    ),
+}
+"""What each client must have been seen to call in a complete run, beside the whole Python SDK."""

@@ -132,7 +132,6 @@ def _spot_order_beyond_the_balance(user: Any, _other: Any, _symbol: str) -> None
             ccxt.InvalidOrder,
             _stop_on_the_wrong_side,
             id="stop on the wrong side",
-            marks=not_yet("trigger orders"),
         ),
         pytest.param(
             "No liquidity available for market order.",

@@ -292,6 +292,21 @@ def test_bulk_modify(open_wallet: Open, coin: str) -> None:
     assert sorted(wallet.open_oids()) == sorted(oids)
 
 
+def test_bulk_cancel_by_cloid(open_wallet: Open, coin: str) -> None:
+    """Several orders are cancelled at once by the ids of their owner."""
+    wallet = open_wallet()
+    cloids = [Cloid.from_int(number) for number in (1, 2)]
+    for cloid in cloids:
+        wallet.rest(coin, 0.5, 1990, cloid=cloid)
+
+    answer = wallet.exchange.bulk_cancel_by_cloid(
+        [{"coin": coin, "cloid": cloid} for cloid in cloids]
+    )
+
+    assert done(answer)["data"]["statuses"] == ["success", "success"]
+    assert wallet.open_oids() == []
+
+
 # ---- Exchange: margin and money ----------------------------------------------------------------
 
 

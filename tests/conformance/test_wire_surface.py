@@ -163,9 +163,9 @@ def test_action_out_of_scope(open_wallet: Open, recorder: Recorder, kind: str) -
     }
 
 
-def test_an_action_that_nobody_knows(open_wallet: Open, recorder: Recorder) -> None:
+def test_an_action_that_nobody_knows(open_wallet: Open) -> None:
     """It gets the text that clients know, with status 422."""
-    answer = send(open_wallet(0), {"type": "noSuchAction"}, recorder)
+    answer = send(open_wallet(0), {"type": "noSuchAction"}, Recorder())
 
     assert answer.startswith("Failed to deserialize the JSON body")
 

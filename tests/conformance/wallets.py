@@ -113,8 +113,10 @@ class Wallet:
             self._stream = _noted(Info(self.info.base_url), self._recorder)
             wait_until(lambda: self._stream.ws_manager.ws_ready)
         frames = Frames(subscription)
-        frames.number = self._stream.subscribe(subscription, frames.put)
-        self._recorder.note_wire(SDK, (CHANNEL, subscription["type"]))
+        kind = subscription["type"]
+        with self._recorder.calling(SDK, f"Info.subscribe {kind}"):
+            self._recorder.note_wire(SDK, (CHANNEL, kind))
+            frames.number = self._stream.subscribe(subscription, frames.put)
         return frames
 
     def unsubscribe(self, frames: "Frames") -> None:
