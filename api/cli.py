@@ -122,11 +122,61 @@ def _add_serve(commands: Commands) -> None:
     serve.add_argument(
         "--seed", type=int, default=DEMO_SEED, help="of the demo's prices and bots (%(default)s)"
     )
+    _add_source(serve)
     serve.add_argument("-v", "--verbose", action="store_true", help="log more")
     serve.set_defaults(command=_serve)
 
 
+def _add_source(serve: argparse.ArgumentParser) -> None:
+    node = serve.add_argument_group("beside a real node, in place of an exchange of its own")
+    node.add_argument(
+        "--source", metavar="node:PATH", help="the node's data root, which is followed"
+    )
+    snapshot = node.add_mutually_exclusive_group()
+    snapshot.add_argument(
+        "--snapshot",
+        type=Path,
+        metavar="FILE",
+        help="L4 snapshot to begin with; heals when renewed",
+    )
+    snapshot.add_argument(
+        "--node-info", metavar="URL", help="of the node's info server, which is asked for snapshots"
+    )
+    node.add_argument("--upstream", metavar="URL", help="where signed actions are handed on")
+    node.add_argument(
+        "--form", choices=("block", "streaming"), help="how the files are written (found out)"
+    )
+
+
+def _serve_node(options: argparse.Namespace) -> int:
+    from api.inspect import node_root
+    from api.node.program import NodeSettings
+    from api.node.serve import run_node
+    from model.node.lines import Form
+
+    root = node_root(options.source)
+    if root is None:
+        raise SettingsError(f"not a source: {options.source!r} (expected node:PATH)")
+    if options.snapshot is None and options.node_info is None:
+        raise SettingsError("--source needs --snapshot FILE or --node-info URL to begin with")
+    host, port = read_bind(options.bind)
+    return run_node(
+        NodeSettings(
+            root=root,
+            data=options.data,
+            snapshot=options.snapshot,
+            node_info=options.node_info,
+            upstream=options.upstream,
+            form=None if options.form is None else Form(options.form),
+            host=host,
+            port=port,
+        )
+    )
+
+
 def _serve(options: argparse.Namespace) -> int:
+    if options.source is not None:
+        return _serve_node(options)
     from api.serve import run
 
     host, port = read_bind(options.bind)
@@ -224,18 +274,15 @@ def _tree(options: argparse.Namespace) -> int:
 
 def _add_operator(commands: Commands) -> None:
     fund = commands.add_parser(
-        "fund", help="credit an account", description="Credit an account with USD."
+        "fund",
+        help="credit an account",
+        description="Credit an account with USD, or its spot balance with a token.",
     )
     fund.add_argument("account", metavar="ADDRESS")
-    fund.add_argument("usd", metavar="USD")
+    fund.add_argument("amount", metavar="AMOUNT")
+    fund.add_argument("--token", metavar="NAME", help="what to credit, if not USD for perpetuals")
     _add_data(fund)
-    fund.set_defaults(
-        command=lambda options: _ask(
-            options.data,
-            {"do": "fund", "account": options.account, "usd": options.usd},
-            "credited {account} with {usd} USD",
-        )
-    )
+    fund.set_defaults(command=_fund)
     oracle = commands.add_parser(
         "oracle",
         help="move a market's oracle price",
@@ -252,6 +299,16 @@ def _add_operator(commands: Commands) -> None:
             "{coin}: oracle {oracle}, mark {mark}",
         )
     )
+
+
+def _fund(options: argparse.Namespace) -> int:
+    """Credit USD, or a token if one is named."""
+    request = {"do": "fund", "account": options.account}
+    if options.token is None:
+        form = "credited {account} with {usd} USD"
+        return _ask(options.data, {**request, "usd": options.amount}, form)
+    form = "credited {account} with {amount} {token}"
+    return _ask(options.data, {**request, "token": options.token, "amount": options.amount}, form)
 
 
 def _add_markets(commands: Commands) -> None:

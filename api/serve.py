@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Final, TextIO
 
@@ -80,19 +80,29 @@ def _give_up() -> None:
 
 def run(settings: Settings) -> int:
     """Serve until stopped; return the process's exit status."""
+    return run_until_stopped(lambda: _run_program(settings), settings.bind)
+
+
+def run_until_stopped(program: Callable[[], Awaitable[None]], bind: str) -> int:
+    """Run a program until a signal comes or it ends; return the process's exit status.
+
+    Args:
+        program: serves, and stops in order when it is cancelled.
+        bind: where it listens, for the sentence that says why it cannot.
+    """
     tune_interpreter()
     deadline = OuterDeadline()
     try:
-        trio.run(_serve, settings, deadline)
+        trio.run(_serve, program, deadline)
     except Exception as error:  # noqa: BLE001  # the end of the program: told, with a status
-        return _explain(error, settings)
+        return _explain(error, bind)
     finally:
         deadline.cancel()
         _let_go_of_output()
     return EXIT_OK
 
 
-async def _serve(settings: Settings, deadline: OuterDeadline) -> None:
+async def _serve(program: Callable[[], Awaitable[None]], deadline: OuterDeadline) -> None:
     """Run a gateway until a signal comes; one that comes during the start ends the start."""
     dump_on_signal()
     work = trio.CancelScope()
@@ -110,7 +120,7 @@ async def _serve(settings: Settings, deadline: OuterDeadline) -> None:
             nursery.start_soon(stop_on_signal)
             with work:
                 try:
-                    await _run_program(settings)
+                    await program()
                 except InitFailed:
                     if not work.cancel_called:
                         raise
@@ -169,21 +179,21 @@ def _let_go_of_output() -> None:
             os.close(nowhere)
 
 
-def _explain(error: BaseException, settings: Settings) -> int:
+def _explain(error: BaseException, bind: str) -> int:
     """Say what ended the program: in a line if an operator can mend it, else with a traceback."""
     for kind, status in EXPLAINED:  # the system's own errors come last: ours explain them
         for cause in _causes(error):
             if isinstance(cause, kind):
-                say(f"zaraba: {_sentence(cause, settings)}", file=sys.stderr)
+                say(f"zaraba: {_sentence(cause, bind)}", file=sys.stderr)
                 return status
     log.error("the gateway failed", exc_info=error)
     return EXIT_FAILED
 
 
-def _sentence(cause: BaseException, settings: Settings) -> str:
+def _sentence(cause: BaseException, bind: str) -> str:
     """Return what happened; the system's own error does not name the address that is taken."""
     if isinstance(cause, OSError) and cause.errno in ADDRESS_ERRORS:
-        return f"cannot listen on {settings.bind}: {cause.strerror}"
+        return f"cannot listen on {bind}: {cause.strerror}"
     return str(cause)
 
 

@@ -106,6 +106,11 @@ class NodeSettings:
     host: str = "127.0.0.1"
     port: int = 8000
 
+    @property
+    def bind(self) -> str:
+        """The address as servers take it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 @define(eq=False)
 class NodeProgram:
@@ -122,8 +127,7 @@ class NodeProgram:
     @property
     def bind(self) -> str:
         """Where to listen: as told, and after a restart of the server at the same port again."""
-        settings = self.settings
-        return urlsplit(self.urls[0]).netloc if self.urls else f"{settings.host}:{settings.port}"
+        return urlsplit(self.urls[0]).netloc if self.urls else self.settings.bind
 
     async def wait_stopped(self) -> None:
         """Wait until nothing of the tree runs any more."""

@@ -202,6 +202,7 @@ async def test_public_api_of_a_node(tmp_path: Path) -> None:
         mids = await there.ask(type="allMids")
         with pytest.raises(urllib.error.HTTPError) as refused:
             await there.ask(type="clearinghouseState", user=order.user)
+        refused.value.close()
         truth = there.node.chain.truth(COIN)
 
     assert book["levels"][0][:1] == [truth["bid"]]
