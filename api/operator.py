@@ -16,7 +16,8 @@ from api.admin import AdminError, Handler
 from api.market_admin import MarketOperator
 from api.settings import read_usd
 from api.tree_admin import TreeOperator
-from model.commands import MoveOracle, OraclePrice
+from model.balances import SUPPLY_E8_MAX
+from model.commands import CreditSource, CreditToken, MoveOracle, OraclePrice
 from model.events import CommandRefused, OracleMoved
 from model.ids import Address
 from model.refusals import refusal_text
@@ -34,6 +35,8 @@ def operator_handlers(program: Program) -> dict[str, Handler]:
 
     async def fund(request: Mapping[str, Any]) -> Any:
         account = _address(request)
+        if request.get("token") is not None:
+            return await _fund_token(program, account, request)
         usd = read_usd(str(request.get("usd", "")))
         _refuse_refused(await program.gateway.fund(account, usd))
         return {"account": account, "usd": format_decimal(usd, 6)}
@@ -75,6 +78,19 @@ def operator_handlers(program: Program) -> dict[str, Handler]:
     return handlers
 
 
+async def _fund_token(program: Program, account: Address, request: Mapping[str, Any]) -> Any:
+    """Credit a spot balance; USDC that is named here goes to spot as well."""
+    tokens = {token.name: token for token in program.gateway.directory.universe.tokens}
+    token = tokens.get(str(request["token"]))
+    if token is None:
+        names = ", ".join(sorted(tokens))
+        raise AdminError(f"no such token: {request['token']} (there are {names})")
+    amount = _amount(request.get("amount"))
+    credit = CreditToken(account, token.token, amount, CreditSource.FUND)
+    _refuse_refused(await program.gateway.carry_out(credit))
+    return {"account": account, "token": token.name, "amount": format_decimal(amount, 8)}
+
+
 def _crash_handler(program: Program) -> Handler:
     """Let a test crash a view: tell it of a part of a block that follows one it never got."""
 
@@ -97,6 +113,17 @@ def _address(request: Mapping[str, Any]) -> Address:
             f"not an address: {request.get('account')} (expected 0x and 40 hex digits)"
         )
     return Address(text)
+
+
+def _amount(text: object) -> int:
+    """Read an amount of tokens in units of 1e-8."""
+    try:
+        amount = parse_decimal(str(text))
+    except MalformedDecimalError:
+        amount = 0
+    if not 0 < amount <= SUPPLY_E8_MAX:
+        raise AdminError(f"not an amount: {text}")
+    return amount
 
 
 def _price(request: Mapping[str, Any]) -> int:

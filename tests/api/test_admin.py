@@ -131,6 +131,10 @@ async def test_operators_fund_and_move_prices(tmp_path: Path) -> None:
         funded = await ask_admin(data, {"do": "fund", "account": who, "usd": "12.5"})
         assert funded == {"account": who, "usd": "12.5"}
         assert (await info(program, "clearinghouseState", user=who))["withdrawable"] == "12.5"
+        named = {"do": "fund", "account": who, "token": "USDC", "amount": "0.5"}
+        assert await ask_admin(data, named) == {"account": who, "token": "USDC", "amount": "0.5"}
+        spot = await info(program, "spotClearinghouseState", user=who)
+        assert [balance["total"] for balance in spot["balances"]] == ["0.5"]
         moved = await ask_admin(data, {"do": "oracle", "coin": "BTC", "price": "39000"})
         assert moved["coin"] == "BTC"
         assert moved["oracle"].startswith("39000")
@@ -140,6 +144,9 @@ async def test_operators_fund_and_move_prices(tmp_path: Path) -> None:
             ({"do": "fund", "account": who, "usd": "-1"}, "not an amount"),
             ({"do": "fund", "account": who, "usd": "1e400"}, "not an amount"),
             ({"do": "fund", "account": who, "usd": "99999999999"}, "not an amount"),
+            ({"do": "fund", "account": who, "token": "NOPE", "amount": "1"}, "no such token"),
+            ({"do": "fund", "account": who, "token": "USDC", "amount": "0"}, "not an amount"),
+            ({"do": "fund", "account": who, "token": "USDC", "usd": "1"}, "not an amount"),
             ({"do": "oracle", "coin": "NOPE", "price": "1"}, "no such market"),
             ({"do": "oracle", "coin": "BTC", "price": "0"}, "not a price"),
             ({"do": "crash", "actor": "markets/0"}, "not a request"),

@@ -61,5 +61,6 @@ def test_an_operator_without_an_exchange_is_told(
     """And how to start one."""
     who = "0x" + "1" * 40
 
-    assert cli.main(["fund", who, "5", "--data", str(tmp_path)]) == cli.EXIT_REFUSED
-    assert "no exchange is running" in capsys.readouterr().err
+    for more in ([], ["--token", "USDC"]):
+        assert cli.main(["fund", who, "5", *more, "--data", str(tmp_path)]) == cli.EXIT_REFUSED
+        assert "no exchange is running" in capsys.readouterr().err
