@@ -31,6 +31,7 @@ from actors.source import At
 from actors.subscription import Subscription
 from model.ids import Address, AssetId
 from model.node.coins import Coins, Comparison, Healing
+from model.node.decimals import DECIMALS
 from model.node.ingest import Applied, Ingest
 from model.node.joiner import Late, NodeBlock
 from model.node.ledger import entries_of
@@ -152,6 +153,7 @@ class Follower(Actor):
         """
         self.status.is_started = self.status.is_caught_up = False
         form, snapshot, tails = await trio.to_thread.run_sync(self._open)
+        self.status.size_decimals.update(await trio.to_thread.run_sync(_size_decimals, snapshot))
         assert snapshot.height is not None
         coins = Coins()
         coins.start(snapshot, snapshot.height)
@@ -357,6 +359,18 @@ class Follower(Actor):
             if kind not in self._told and len(self._told) < FAULTS_TOLD:
                 self._told[kind] = None
                 log.warning("block %d: %s %s", fault.height, fault.coin or "any coin", fault.what)
+
+
+def _size_decimals(snapshot: Snapshot) -> dict[str, int]:
+    """Return the decimals that the sizes of each coin have: the files do not tell its grid."""
+    found = {}
+    for name, orders in snapshot.coins.items():
+        sizes = [order.size for side in (orders.bids, orders.asks) for order in side]
+        decimals = 0
+        while decimals < DECIMALS and any(size % 10 ** (DECIMALS - decimals) for size in sizes):
+            decimals += 1
+        found[name] = decimals
+    return found
 
 
 def _of_accounts(

@@ -85,6 +85,10 @@ def read_to_the_end(root: Path, form: Form, ingest: Ingest) -> Iterator[Applied]
         stream = ingest.joiner.furthest_behind(tails)
         items = tails[stream].read()
         idle[stream] = 0 if items else idle[stream] + 1
+        if idle[stream] >= _READS_AT_THE_END:
+            items = tails[stream].rest()
+            tails.pop(stream).close()
+            ingest.joiner.end(stream)
         for item in items:
             if isinstance(item, Trouble):
                 ingest.trouble(stream, item.what)
@@ -93,7 +97,4 @@ def read_to_the_end(root: Path, form: Form, ingest: Ingest) -> Iterator[Applied]
             else:
                 ingest.line(stream, item)
             yield from ingest.blocks(0)
-        if idle[stream] >= _READS_AT_THE_END:
-            tails.pop(stream).close()
-            ingest.joiner.end(stream)
     yield from ingest.finish()

@@ -43,6 +43,7 @@ class NodeStatus:
     assets: dict[str, AssetId] = field(factory=dict)
     coins: list[str] = field(factory=list)
     followed: set[Address] = field(factory=set)
+    size_decimals: dict[str, int] = field(factory=dict)
 
     def list_coin(self, coin: str) -> AssetId:
         """Return the number of a coin, a new one if it is new."""

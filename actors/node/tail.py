@@ -118,6 +118,17 @@ class _File:
             self.partial = bytearray()
             self.is_skipping = True
 
+    def end(self) -> list[Item]:
+        """Return the line that was begun and will not be ended, or what is left of it.
+
+        The last line of a file may lack its newline and be whole all the same.
+        """
+        partial, self.partial = bytes(self.partial), bytearray()
+        is_skipping, self.is_skipping = self.is_skipping, False
+        if partial.endswith(b"}"):
+            return [partial]
+        return [Trouble(_TORN, _shown(partial))] if partial or is_skipping else []
+
     def start_again(self) -> None:
         """Go back to the beginning."""
         self.offset, self.partial, self.is_skipping = 0, bytearray(), False
@@ -169,6 +180,10 @@ class Tail:
             self._empty_reads += 1
             self._look_around(items)
         return items
+
+    def rest(self) -> list[Item]:
+        """Return what stands at the end without a newline, when nobody will write one any more."""
+        return [] if self._file is None else self._file.end()
 
     def position(self) -> Position | None:
         """Return where the next line starts; ``None`` before the first file."""
@@ -290,9 +305,7 @@ class Tail:
         return height is not None and 0 <= height - self._last_height <= 1
 
     def _switch(self, file: _File, following: tuple[Key, Path], items: list[Item]) -> None:
-        if file.partial or file.is_skipping:
-            items.append(Trouble(_TORN, _shown(file.partial)))
-            file.partial, file.is_skipping = bytearray(), False
+        items += file.end()
         if self._old is not None:
             self._old.close()
         self._left[file.path] = (file.identity, file.offset)
@@ -305,8 +318,7 @@ class Tail:
             self._file.offset = offset
 
     def _leave(self, file: _File, items: list[Item]) -> None:
-        if file.partial or file.is_skipping:
-            items.append(Trouble(_TORN, _shown(file.partial)))
+        items += file.end()
         file.close()
 
     def _read_old(self, items: list[Item]) -> None:

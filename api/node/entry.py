@@ -23,7 +23,7 @@ IN_FLIGHT_MAX: Final = 64
 """Actions that may be upstream at once; further ones wait."""
 WAITING_MAX: Final = 1_000
 """Actions over WebSockets that may wait."""
-ANSWER_BYTES_MAX: Final = 1 << 20
+ANSWER_BYTES_MAX: Final = 64 << 20
 
 REFUSED: Final = (
     "This gateway shows a node's data and takes no actions. "
@@ -68,7 +68,18 @@ class NodeEntry:
         upstream = self.upstream
         if upstream is None:
             return refusal(REFUSED)
-        return await trio.to_thread.run_sync(_post, upstream, body, limiter=self._limiter)
+        return await trio.to_thread.run_sync(_act, upstream, body, limiter=self._limiter)
+
+    async def ask(self, body: bytes) -> bytes | None:
+        """Hand a question on; return its answer, or ``None`` if there is nobody to ask.
+
+        Raises:
+            MalformedBodyError: the upstream says so, or cannot be reached.
+        """
+        upstream = self.upstream
+        if upstream is None:
+            return None
+        return await trio.to_thread.run_sync(_ask, upstream, body, limiter=self._limiter)
 
     def enter_nowait(self, body: bytes, then: Callable[[bytes], None]) -> None:
         """Hand a request on; call ``then`` with its answer, now or later."""
@@ -97,10 +108,28 @@ class NodeEntry:
         then(answer)
 
 
-def _post(upstream: str, body: bytes) -> bytes:
-    """Send a body in a worker thread."""
+def _act(upstream: str, body: bytes) -> bytes:
+    """Send an action in a worker thread."""
+    try:
+        return _post(upstream, "/exchange", body)
+    except urllib.error.URLError as error:
+        was_sent = isinstance(error.reason, TimeoutError)
+        return refusal(UNKNOWN if was_sent else NOT_REACHED)
+    except OSError:
+        return refusal(UNKNOWN)
+
+
+def _ask(upstream: str, body: bytes) -> bytes:
+    """Send a question in a worker thread."""
+    try:
+        return _post(upstream, "/info", body)
+    except OSError as error:
+        raise MalformedBodyError(503, f"The upstream does not answer: {error}") from error
+
+
+def _post(upstream: str, path: str, body: bytes) -> bytes:
     request = urllib.request.Request(
-        upstream.rstrip("/") + "/exchange", body, {"Content-Type": "application/json"}
+        upstream.rstrip("/") + path, body, {"Content-Type": "application/json"}
     )
     try:
         with urllib.request.urlopen(request, timeout=UPSTREAM_SECONDS_MAX) as answer:
@@ -109,8 +138,3 @@ def _post(upstream: str, body: bytes) -> bytes:
         with error:
             text = error.read(ANSWER_BYTES_MAX).decode("utf-8", "replace")
         raise MalformedBodyError(error.code, text) from error
-    except urllib.error.URLError as error:
-        was_sent = isinstance(error.reason, TimeoutError)
-        return refusal(UNKNOWN if was_sent else NOT_REACHED)
-    except OSError:
-        return refusal(UNKNOWN)

@@ -21,7 +21,7 @@ from actors.subscription_actor import wake
 from actors.telemetry import Telemetry
 from actors.ticker import Board
 from api.node.wire import NodeMarketWire, NodeTickerWire, node_instrument
-from api.subscriptions import NODE_CHANNELS, Wanted, channel_of
+from api.subscriptions import CONTEXT_CHANNELS, NODE_CHANNELS, Wanted, channel_of
 from model.ids import Address, AssetId
 from model.node.views import NodeMarketView
 from supervision import Address as ActorAddress
@@ -108,6 +108,8 @@ class NodeGateway:
         """Tell whether the coin that a subscription names exists, and its channel is served."""
         if wanted.user is not None:
             return wanted.channel in SERVED
+        if wanted.channel in CONTEXT_CHANNELS:
+            return False
         if wanted.channel == "bookDiffs" and wanted.coin == ALL:
             return True
         return wanted.coin is None or wanted.coin in self.status.assets

@@ -18,6 +18,7 @@ from attrs import define
 from actors.errors import SourceError
 from actors.node.account import NodeAccountView
 from api.exchange.errors import MalformedBodyError, not_a_request, not_json
+from api.node.entry import NodeEntry
 from api.node.gateway import NodeGateway
 from api.node.wire import mids, trades
 from api.subscriptions import (
@@ -40,9 +41,10 @@ Question = dict[str, Any]
 
 @define(eq=False)
 class NodeInfo:
-    """Answers questions about a node's coins and accounts."""
+    """Answers questions about a node's coins and accounts; asks others upstream, if there is one."""
 
     gateway: NodeGateway
+    entry: NodeEntry
 
     async def answer(self, body: bytes) -> bytes:
         """Return the JSON answer to the body of a request.
@@ -59,6 +61,10 @@ class NodeInfo:
             question = _read(body)
             kind = question.get("type")
             answer = ANSWERS.get(kind) if isinstance(kind, str) else None
+            if kind in ASKED_UPSTREAM_FIRST or answer is None:
+                asked = await self.entry.ask(body)
+                if asked is not None:
+                    return str(kind), asked
             if answer is None:
                 raise not_a_request(f"{str(kind)[:40]!r} is not answered from a node's files")
             started = time.perf_counter()
@@ -72,6 +78,24 @@ class NodeInfo:
         except (SupervisionError, SourceError, PoolFull, trio.TooSlowError) as error:
             telemetry.input_refused("info", "503")
             raise MalformedBodyError(503, "Being rebuilt; try again.") from error
+
+    async def meta(self, _: Question) -> bytes:
+        """Answer ``meta`` with what can be told of the perpetuals.
+
+        Their numbers are not in the files: the order is that of the snapshot, and nothing can be
+        traded by it.
+        """
+        status = self.gateway.status
+        universe = [
+            {"name": coin, "szDecimals": status.size_decimals.get(coin, 0), "maxLeverage": 1}
+            for coin in status.coins
+            if not set(coin) & SPOT_MARKS
+        ]
+        return _encode({"universe": universe, "marginTables": [], "collateralToken": 0})
+
+    async def spot_meta(self, _: Question) -> bytes:  # noqa: ASYNC124
+        """Answer ``spotMeta``: the pairs are known by number only."""
+        return _encode({"universe": [], "tokens": []})
 
     async def all_mids(self, _: Question) -> bytes:
         """Answer ``allMids``."""
@@ -145,7 +169,15 @@ class NodeInfo:
         return coin, self.gateway.status.assets.get(coin)
 
 
+SPOT_MARKS: Final = frozenset("@#/+:")
+"""Characters in the names of coins that are no perpetuals of the main market."""
+
+ASKED_UPSTREAM_FIRST: Final = frozenset({"meta", "spotMeta"})
+"""Questions that the files can only half answer."""
+
 ANSWERS: Final[dict[str, Callable[[NodeInfo, Question], Awaitable[bytes]]]] = {
+    "meta": NodeInfo.meta,
+    "spotMeta": NodeInfo.spot_meta,
     "allMids": NodeInfo.all_mids,
     "l2Book": NodeInfo.book,
     "recentTrades": NodeInfo.recent_trades,

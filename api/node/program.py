@@ -147,7 +147,7 @@ async def open_node_program(
     registry, telemetry = Registry(), Telemetry()
     gateway = NodeGateway(registry, telemetry)
     entry = NodeEntry(settings.upstream)
-    program = NodeProgram(settings, gateway, entry, Questions(gateway), _snapshots(settings))
+    program = NodeProgram(settings, gateway, entry, Questions(gateway, entry), _snapshots(settings))
     _watch_gauges(gateway)
     try:
         async with open_system(

@@ -142,6 +142,14 @@ def test_torn_line_at_the_end_of_an_hour(folder: Folder) -> None:
     assert isinstance(torn, Trouble)
 
 
+def test_last_line_of_an_hour_without_its_newline(folder: Folder) -> None:
+    """A file that ends with a whole line but no newline has lost nothing."""
+    folder.write("20260505/9", line(1) + b"\n" + line(2))
+    folder.write("20260505/10", line(3) + b"\n")
+
+    assert folder.read(2 * LINGER_SECONDS) == [line(1), line(2), line(3)]
+
+
 def test_new_inode_under_the_same_name(folder: Folder) -> None:
     """A file that is replaced is read to its end, and the new one from its beginning."""
     folder.write("20260505/9", line(1) + b"\n")

@@ -200,6 +200,7 @@ async def test_public_api_of_a_node(tmp_path: Path) -> None:
         order = next(iter(there.node.chain.books[COIN].where.values()))
         orders = await there.ask(type="openOrders", user=order.user)
         mids = await there.ask(type="allMids")
+        meta = await there.ask(type="meta")
         with pytest.raises(urllib.error.HTTPError) as refused:
             await there.ask(type="clearinghouseState", user=order.user)
         refused.value.close()
@@ -209,6 +210,7 @@ async def test_public_api_of_a_node(tmp_path: Path) -> None:
     assert book["levels"][1][:1] == [truth["ask"]]
     assert order.oid in [shown["oid"] for shown in orders]
     assert COIN in mids
+    assert COIN in [coin["name"] for coin in meta["universe"]]
     assert refused.value.code == 422
 
 
