@@ -41,7 +41,7 @@ Question = dict[str, Any]
 
 @define(eq=False)
 class NodeInfo:
-    """Answers questions about a node's coins and accounts; asks others upstream, if there is one."""
+    """Answers questions about a node; others are asked upstream, if there is one."""
 
     gateway: NodeGateway
     entry: NodeEntry
