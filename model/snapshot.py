@@ -337,6 +337,7 @@ def _account(record: _AccountRecord, engine: MatchingEngine) -> Account:
     account.requests, account.reserved, account.beyond_ms = record.requests
     for state in record.positions:
         account.position(engine.markets[state.asset]).restore(state)
+        account.has_isolated |= not state.is_cross
     return account
 
 

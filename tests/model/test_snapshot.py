@@ -8,12 +8,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model import snapshot
-from model.commands import Noop, Tif
+from model.commands import Noop, Tif, UpdateLeverage
 from model.errors import UnreadableSnapshotError
+from model.events import Liquidated
 from model.exchange import Exchange
 from model.ids import Address
 from model.invariants import check
-from tests.model.desk import ALICE, BOB, CAROL, KEY, START_MS, Desk, cloid, order
+from tests.model.desk import (
+    ALICE,
+    BOB,
+    BTC,
+    CAROL,
+    KEY,
+    START_MS,
+    Desk,
+    cloid,
+    only,
+    order,
+)
 
 
 def lively_desk() -> Desk:
@@ -133,3 +145,15 @@ def test_unknown_format_is_refused() -> None:
 
 
 _INTACT = lively_desk().exchange.dump()
+
+
+def test_isolated_position_is_looked_after_on_reload() -> None:
+    """One that was chosen, not the market's default, is liquidated by itself after a reload too."""
+    desk = Desk()
+    desk.apply(UpdateLeverage(*desk.head(ALICE), BTC, False, 20))
+    desk.trade(ALICE, BOB, "100", "10")
+
+    desk.exchange = Exchange.load(desk.exchange.dump())
+
+    events = desk.move_oracle("90")
+    assert only(events, Liquidated).asset == BTC
