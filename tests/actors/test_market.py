@@ -193,7 +193,7 @@ async def test_the_board_shows_the_newest_numbers(autojump_clock: trio.testing.M
     """Whoever needs marks and mids reads them without asking each market."""
     async with open_floor() as floor:
         await listen(floor, BOOK, asset=1)
-        assert floor.board.in_order() == []
+        assert floor.board.perps() == []
         await listen(floor, BOOK)
         await floor.source.submit(order(ALICE, 1, price=49_000))
         await trio.sleep(0.1)

@@ -86,7 +86,7 @@ def test_views_keep_the_list_of_markets() -> None:
     directory = Directory()
     held = directory.universe
     state = DirectoryState(
-        (BTC,), (USDC_TOKEN,), frozenset(), {}, {}, OpenExchange(1, 2), b"digest"
+        (BTC,), (USDC_TOKEN,), frozenset(), {}, {}, {}, OpenExchange(1, 2), b"digest"
     )
     directory.replace(At(3, START_MS, state))
     directory.replace(At(4, START_MS, state))

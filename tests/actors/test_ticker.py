@@ -5,8 +5,8 @@ import trio
 
 from actors.channels import Channel, Channels, Subscribe
 from actors.frames import Frame
-from actors.ticker import MIDS_REPEAT_SECONDS, MIDS_SECONDS, Board, Ticker
-from model.ids import AssetId
+from actors.ticker import CONTEXTS_SECONDS, MIDS_REPEAT_SECONDS, MIDS_SECONDS, Board, Ticker
+from model.ids import SPOT_ASSETS_FROM, AssetId
 from model.views.market import MarketContext
 from supervision import ChildSpec, SupervisorSpec, System, open_system
 from tests.actors.listeners import Listener
@@ -19,6 +19,10 @@ class Wire:
 
     def all_mids(self, contexts: Mapping[AssetId, MarketContext]) -> Frame:
         return Frame(b'{"data":%d}' % len(contexts))
+
+    def contexts(self, channel: Channel, board: Board) -> Frame | None:
+        shown = board.pairs() if channel.kind == "spotAssetCtxs" else board.perps()
+        return Frame(b'{"data":%d}' % len(shown))
 
 
 def context(mark: int = 1) -> MarketContext:
@@ -77,3 +81,25 @@ def test_the_board_is_read_up_to_the_first_gap() -> None:
     board.show(AssetId(1), context(6))
 
     assert board.marks() == [5, 6, 7]
+
+
+async def test_contexts_of_all_markets_have_their_own_pace(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Perpetuals and pairs are shown apart, at once and then at most once a second."""
+    board, perps, pairs = (
+        Board(),
+        Listener(Channel("assetCtxs")),
+        Listener(Channel("spotAssetCtxs")),
+    )
+    board.show(SPOT_ASSETS_FROM, context())
+    async with open_ticker(board, Channels()) as system:
+        for listener in (perps, pairs):
+            system.address("ticker").tell(Subscribe(listener.channel, listener.subscription))
+        await trio.sleep(0.01)
+        assert (perps.frames, pairs.frames) == ([0], [1])
+        for asset in range(20):
+            board.show(AssetId(asset), context())
+            await trio.sleep(CONTEXTS_SECONDS / 10)
+
+        assert 2 <= len(perps.frames) <= 5

@@ -7,10 +7,10 @@ import pytest
 
 from api.wire import account, fills, frames, ledger, market, metadata, orders, overview, terms
 from api.wire.decimals import half_price_text
-from model.commands import Tif
+from model.commands import OpenExchange, Tif
 from model.ids import Address, AssetId, Cloid, OrderId, TradeId
 from model.instruments import Instrument
-from model.state import AccountState, AgentState, PositionState, RestingOrder
+from model.state import AccountState, AgentState, PositionState, RequestState
 from model.units import USD
 from model.universe import Universe
 from model.views.account import AccountView
@@ -50,9 +50,11 @@ def keys(shape: Any) -> list[str]:
     return list(wire(shape))
 
 
-def resting(cloid: Cloid | None = CLOID, tif: Tif = Tif.GTC) -> RestingOrder:
+def resting(cloid: Cloid | None = CLOID, tif: Tif = Tif.GTC) -> OrderRecord:
     """Return a reduce-only buy of 0.00037 BTC of which 0.0003 are left."""
-    return RestingOrder(BTC, ALICE, OrderId(5), True, 317_950, 37, 30, tif, True, cloid, NOW_MS)
+    return OrderRecord(
+        ALICE, BTC, OrderId(5), cloid, True, 317_950, 37, 30, tif, True, NOW_MS, "open", NOW_MS
+    )
 
 
 def record(status: str = "open") -> OrderRecord:
@@ -124,29 +126,11 @@ def test_fixed_answers_boot_the_clients() -> None:
     """What is asked for at start-up has the forms that clients accept of a perpetuals exchange."""
     answers = {name: msgspec.json.decode(body) for name, body in metadata.FIXED_ANSWERS.items()}
 
-    assert answers["spotMeta"] == {
-        "universe": [],
-        "tokens": [
-            {
-                "name": "USDC",
-                "szDecimals": 8,
-                "weiDecimals": 8,
-                "index": 0,
-                "tokenId": "0x6d1e7cde53ba9467b783cb7c530ce054",
-                "isCanonical": True,
-                "evmContract": None,
-                "fullName": None,
-                "deployerTradingFeeShare": "0.0",
-            }
-        ],
-    }
-    assert answers["spotMetaAndAssetCtxs"] == [answers["spotMeta"], []]
     assert answers["perpDexs"] == [None]
     assert answers["outcomeMeta"] == {"outcomes": [], "questions": []}
     assert answers["userAbstraction"] == "default"
-    assert answers["spotClearinghouseState"] == {"balances": []}
-    assert answers["subAccounts"] is None
-    assert answers["fundingHistory"] == answers["userFunding"] == []
+    assert answers["maxBuilderFee"] == 0
+    assert answers["userVaultEquities"] == []
 
 
 def test_exchange_status_tells_the_time() -> None:
@@ -463,7 +447,7 @@ def test_ledger_tells_deposits_and_transfers_by_type() -> None:
         LedgerRecord(ALICE, INTERNAL_TRANSFER, 2 * USD, ALICE, BOB, 0, 2, 7, 2),
     ]
 
-    assert wire(ledger.ledger_updates(entries)) == [
+    assert wire(ledger.ledger_updates(entries, UNIVERSE)) == [
         {"time": 1, "hash": HASH, "delta": {"type": "deposit", "usdc": "5.0"}},
         {
             "time": 2,
@@ -477,21 +461,18 @@ def test_ledger_tells_deposits_and_transfers_by_type() -> None:
             },
         },
     ]
-    assert overview.paid_in(entries) == 3 * USD
-    assert keys(ledger.ledger_frame(ALICE, entries)) == ["user", "nonFundingLedgerUpdates"]
-    assert wire(ledger.ledger_frame(ALICE, [], is_snapshot=True))["isSnapshot"] is True
-
-
-def test_fundings_are_an_empty_snapshot() -> None:
-    """There is no funding, but clients wait for the first frame."""
-    assert wire(ledger.fundings_frame(ALICE)) == {"user": ALICE, "fundings": [], "isSnapshot": True}
+    assert keys(ledger.ledger_frame(ALICE, entries, UNIVERSE)) == [
+        "user",
+        "nonFundingLedgerUpdates",
+    ]
+    assert wire(ledger.ledger_frame(ALICE, [], UNIVERSE, is_snapshot=True))["isSnapshot"] is True
 
 
 def test_user_fees_show_the_rates_in_force() -> None:
     """The rates of the log are the user's rates and those of the schedule."""
     day = terms.day_volume("2025-01-31", taker=USD, maker=0, exchange=3 * USD)
 
-    shape = wire(terms.user_fees([day], taker_fee_ppm=450, maker_fee_ppm=150))
+    shape = wire(terms.user_fees([day], OpenExchange(450, 150), None))
 
     assert shape["dailyUserVlm"] == [
         {"date": "2025-01-31", "userCross": "1.0", "userAdd": "0.0", "exchange": "3.0"}
@@ -516,7 +497,9 @@ def test_user_fees_show_the_rates_in_force() -> None:
 
 def test_rate_limit_grows_with_every_dollar_traded() -> None:
     """Ten thousand requests to start with, and one for each whole USD."""
-    shape = wire(terms.user_rate_limit(volume=2_854_574_590_000, requests_used=2_890))
+    shape = wire(
+        terms.user_rate_limit(volume=2_854_574_590_000, requests=RequestState(2_890, 0, 0))
+    )
 
     assert shape == {
         "cumVlm": "2854574.59",
@@ -530,9 +513,13 @@ def test_roles_of_addresses() -> None:
     """Accounts are users, agents name their master, others are missing."""
     assert wire(terms.user_role(known=True)) == {"role": "user"}
     assert wire(terms.user_role(known=False)) == {"role": "missing"}
-    assert wire(terms.user_role(known=False, master=BOB)) == {
+    assert wire(terms.user_role(known=False, agent_of=BOB)) == {
         "role": "agent",
         "data": {"user": BOB},
+    }
+    assert wire(terms.user_role(known=True, master=BOB)) == {
+        "role": "subAccount",
+        "data": {"master": BOB},
     }
 
 
@@ -548,7 +535,7 @@ def test_portfolio_has_eight_periods_in_order() -> None:
     empty = ledger.portfolio_period()
     day = ledger.portfolio_period(values=[(1, 5 * USD)], profits=[(1, -USD)], volume=2 * USD)
 
-    shape = wire(ledger.portfolio(day, empty, empty, empty))
+    shape = wire(ledger.portfolio([day, empty, empty, empty] * 2))
 
     assert [name for name, _ in shape] == list(ledger.PORTFOLIO_PERIODS)
     assert shape[0][1] == {
@@ -567,13 +554,12 @@ def test_overview_has_every_key_and_the_unnamed_agent() -> None:
 
     shape = wire(
         overview.web_data(
-            ALICE,
+            overview.Owner(ALICE, [AgentState(BOB, "", 5)], 3 * USD),
+            overview.Markets(metadata.meta(UNIVERSE.perps), (), ()),
             state=account.clearinghouse_state(summary, UNIVERSE, time_ms=NOW_MS),
             open_orders=[],
-            agents=[AgentState(BOB, "", 5)],
-            paid_in=3 * USD,
-            meta=metadata.meta(UNIVERSE.perps),
-            contexts=(),
+            twaps=[],
+            spot=account.spot_state([], UNIVERSE),
         )
     )
 

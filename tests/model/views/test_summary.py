@@ -15,13 +15,20 @@ from model.events import (
     UsdSent,
 )
 from model.ids import Address, AssetId, OrderId, TradeId
-from model.instruments import Instrument
+from model.instruments import Instrument, MarginTier
 from model.state import AccountState, PositionState
 from model.units import USD
 from model.universe import Universe
 from model.views.account import AccountView
 from model.views.records import Moment
-from model.views.summary import asset_summary, liquidation_price, round_half_up, summarize
+from model.views.summary import (
+    Totals,
+    asset_summary,
+    liquidation_price,
+    maintenance_margin,
+    round_half_up,
+    summarize,
+)
 
 BTC, ETH = AssetId(0), AssetId(1)
 ALICE = Address("0x" + "a" * 40)
@@ -70,10 +77,11 @@ def test_recorded_account_has_the_recorded_totals() -> None:
     """Value, notional, margin, maintenance and withdrawable are the recorded ones."""
     summary = summarize(recorded(), UNIVERSE, MARKS)
 
-    assert summary.account_value == 38_252_700_000
-    assert summary.total_notional == 377_667_000_000
-    assert summary.cash == -339_414_300_000
-    assert summary.margin_used == 37_766_700_000
+    assert summary.cross == summary.everything
+    assert summary.cross.account_value == 38_252_700_000
+    assert summary.cross.total_notional == 377_667_000_000
+    assert summary.cross.cash == -339_414_300_000
+    assert summary.cross.margin_used == 37_766_700_000
     assert summary.maintenance == 4_720_837_500
     assert summary.withdrawable == 486_000_000
 
@@ -98,12 +106,50 @@ def test_liquidation_price_of_a_small_long() -> None:
     value = size * ETH_MARK - owed
     maintenance = -(size * ETH_MARK // -100)
 
-    price = liquidation_price(size, UNIVERSE[ETH], ETH_MARK, available=value - maintenance)
+    price = liquidation_price(size, UNIVERSE[ETH], ETH_MARK, free=value - maintenance)
 
     assert price is not None
     assert abs(price - 28_662_693_652_900) <= 10**6
     for at, is_liquidated in ((price // 10**8 - 1, True), (price // 10**8 + 1, False)):
         assert (size * at - owed < size * at // 100) == is_liquidated
+
+
+def test_recorded_isolated_position_has_the_recorded_figures() -> None:
+    """What it is worth is its margin, and only that is between it and its liquidation."""
+    position = PositionState(ETH, 335, 100 * USD, False, 20, -95_059_824, (5, 3, 1))
+    state = AccountState(ALICE, True, 40 * USD, 0, (position,), (), ())
+    summary = summarize(AccountView(state, UNIVERSE), UNIVERSE, MARKS)
+    (shown,) = summary.positions
+
+    worth = 335 * ETH_MARK - 95_059_824
+    assert (shown.margin_used, shown.isolated_usd, shown.is_cross) == (worth, -95_059_824, False)
+    assert shown.liquidation_price is not None
+    assert abs(shown.liquidation_price - 28_662_693_652_900) <= 10**6
+    assert shown.funding_paid == (5, 3, 1)
+    assert summary.cross == Totals(40 * USD, 0, 40 * USD, 0)
+    assert summary.everything == Totals(
+        40 * USD + worth, 335 * ETH_MARK, 40 * USD - 95_059_824, worth
+    )
+    assert (summary.withdrawable, summary.maintenance) == (40 * USD, 0)
+
+
+@pytest.mark.parametrize("size", [100_000, -100_000])
+def test_liquidation_price_lies_where_its_own_tier_says(size: int) -> None:
+    """At the price shown, worth and maintenance margin meet, in whichever tier that is."""
+    tiers = (MarginTier(0, 40), MarginTier(70_000 * USD, 20), MarginTier(90_000 * USD, 5))
+    market = Instrument(BTC, "BTC", 5, 40, 80_000 * 10**8, tiers)
+    mark = 800_000
+    worth = 12_000 * USD
+    free = worth - maintenance_margin(market, abs(size) * mark)
+
+    price = liquidation_price(size, market, mark, free=free)
+
+    assert price is not None
+    at = price // 10**9
+    for beyond, is_liquidated in ((-2, size > 0), (2, size < 0)):
+        then = worth + size * (at + beyond - mark)
+        owed = maintenance_margin(market, abs(size) * (at + beyond))
+        assert (then < owed) is is_liquidated
 
 
 def test_liquidation_price_of_a_short_lies_above_the_mark() -> None:
