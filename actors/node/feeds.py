@@ -10,7 +10,7 @@ under the name ALL). Without a coin there are ``allFills`` and ``allLiquidations
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -63,11 +63,13 @@ class FeedDesk:
         run: names this run of the program, so that its epochs are nobody else's.
         coins: the books.
         channels: who follows what, by coin; outlives the desk.
+        clock_ms: wall clock.
     """
 
     run: str
     coins: Coins
     channels: ChannelsByKey[str]
+    clock_ms: Callable[[], int]
     _rings: dict[str, tuple[int, Ring]] = field(init=False, factory=dict)
     _told_at: dict[str, float] = field(init=False, factory=dict)
 
@@ -201,7 +203,14 @@ class FeedDesk:
     def _message(self, coin: Coin, kind: Any, **more: Any) -> FeedMessage:
         coins = self.coins
         return FeedMessage(
-            kind, coin.name, self._epoch(coin), coin.sequence, coins.height, coins.time_ms, **more
+            kind,
+            coin.name,
+            self._epoch(coin),
+            coin.sequence,
+            coins.height,
+            coins.time_ms,
+            sent=self.clock_ms(),
+            **more,
         )
 
     def _epoch(self, coin: Coin) -> str:

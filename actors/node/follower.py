@@ -161,7 +161,8 @@ class Follower(Actor):
             self.status.list_coin(coin)
         self._ingest = Ingest(form, tails, coins)
         self._tails = tails
-        self._desk = FeedDesk(f"{self.run}.{self.context.address.generation}", coins, self.channels)
+        run = f"{self.run}.{self.context.address.generation}"
+        self._desk = FeedDesk(run, coins, self.channels, self.clock_ms)
         self._desk.reset([name for name in coins.by_name if self.channels.get(name)], 0.0)
         self.status.height = coins.height
         self.status.is_started = True

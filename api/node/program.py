@@ -394,7 +394,7 @@ class _TreeHooks(Hooks):
                 report.generation,
                 report.attempt,
                 report.reason,
-                exc_info=report.cause,
+                exc_info=None if report.event is Event.START_FAILED else report.cause,
             )
 
 

@@ -38,7 +38,8 @@ LevelText = tuple[str, str, int]
 class FeedMessage(Struct, frozen=True, omit_defaults=True, rename="camel"):
     """One message of the feed.
 
-    ``why`` tells why a snapshot was sent or what raised doubt; ``node_time`` is the node's text.
+    ``time`` is the block's, ``node_time`` the node's text of when it wrote it, ``sent`` our clock
+    (ms) when the message was made. ``why`` tells why a snapshot was sent or what raised doubt.
     """
 
     kind: Literal["snapshot", "diff", "doubt", "whole", "heartbeat"]
@@ -50,6 +51,7 @@ class FeedMessage(Struct, frozen=True, omit_defaults=True, rename="camel"):
     prev: int | None = None
     crc: int | None = None
     node_time: str = ""
+    sent: int = 0
     why: str = ""
     bids: tuple[LevelText, ...] | None = None
     asks: tuple[LevelText, ...] | None = None
