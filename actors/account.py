@@ -34,7 +34,8 @@ from model.commands import ClientCommand
 from model.ids import Address
 from model.state import AccountState
 from model.views.account import AccountView
-from model.views.records import Fill, LedgerRecord, Moment, OrderRecord
+from model.views.news import News
+from model.views.records import Moment, OrderRecord
 from supervision import Actor, Envelope, Exit, InHand
 from supervision import Address as ActorAddress
 
@@ -43,10 +44,7 @@ STATE_SECONDS: Final = 1.0
 
 _ORDER_UPDATES: Final = Channel("orderUpdates")
 _USER_EVENTS: Final = Channel("userEvents")
-_FILLS: Final = (
-    Channel("userFills"),
-    Channel("userFills", aggregate_by_time=True),
-)
+_NOTIFICATION: Final = Channel("notification")
 
 
 class AccountFrames(Protocol):
@@ -56,20 +54,21 @@ class AccountFrames(Protocol):
         """Encode changes of order status, oldest first."""
         ...
 
-    def user_events(self, fills: Sequence[Fill], canceled: Sequence[OrderRecord]) -> list[Frame]:
-        """Encode fills, and cancels that the user did not ask for; a frame for each kind."""
+    def user_events(self, news: News) -> list[Frame]:
+        """Encode what an account should hear of, with a frame for each kind of it."""
         ...
 
-    def user_fills(
-        self, view: AccountView, fills: Sequence[Fill], *, aggregate: bool, is_snapshot: bool
-    ) -> Frame:
-        """Encode fills."""
+    def notifications(self, news: News) -> list[Frame]:
+        """Encode what a person should read."""
         ...
 
-    def ledger_updates(
-        self, view: AccountView, entries: Sequence[LedgerRecord], *, is_snapshot: bool
-    ) -> Frame:
-        """Encode movements of money other than by trading."""
+    def entries(
+        self, view: AccountView, channel: Channel, news: News, *, is_snapshot: bool
+    ) -> Frame | None:
+        """Encode what a list channel adds to its list; None if that is nothing.
+
+        A snapshot is never nothing.
+        """
         ...
 
     def state(self, view: AccountView, channel: Channel) -> Frame | None:
@@ -95,15 +94,28 @@ class ReadAccountView:
     read: Callable[[AccountView], Any]
 
 
-_STATE_KINDS: Final = (
-    "openOrders",
-    "clearinghouseState",
-    "activeAssetData",
-    "webData2",
+LIST_KINDS: Final = (
+    "userFills",
     "userFundings",
+    "userNonFundingLedgerUpdates",
+    "userHistoricalOrders",
+    "userTwapSliceFills",
+    "userTwapHistory",
 )
-_MOVES_WITH_MARKS: Final = ("clearinghouseState", "activeAssetData", "webData2")
-"""Channels that are shown again as marks move."""
+"""Channels that begin with what happened lately and then tell what is new."""
+
+_MOVES_WITH_MARKS: Final = (
+    "clearinghouseState",
+    "allDexsClearinghouseState",
+    "activeAssetData",
+    "spotState",
+    "twapStates",
+    "webData2",
+    "webData3",
+)
+"""Channels that are shown again as marks and time move."""
+
+_STATE_KINDS: Final = ("openOrders", *_MOVES_WITH_MARKS)
 
 
 @define
@@ -125,9 +137,7 @@ class Account(Actor):
     _height: int = field(init=False, default=0)
     _time_ms: int = field(init=False, default=0)
     _state: Throttle = Factory(lambda: Throttle(STATE_SECONDS, STATE_SECONDS))
-    _orders: list[OrderRecord] = Factory(list)
-    _fills: list[Fill] = Factory(list)
-    _ledger: list[LedgerRecord] = Factory(list)
+    _news: News = Factory(News)
 
     async def init(self) -> None:
         """Attach, take the state, and greet whoever is subscribed already."""
@@ -179,9 +189,7 @@ class Account(Actor):
             raise LostPartError(f"at height {self._height}, but {part.previous} was sent before")
         for index, event in part.events:
             change = self.view.apply(event, Moment(part.height, part.time_ms, index))
-            self._orders += change.orders
-            self._fills += change.fills
-            self._ledger += change.ledger
+            self._news.add(change)
             if change.state:
                 self._state.change()
         self._height, self._time_ms = part.height, part.time_ms
@@ -197,32 +205,31 @@ class Account(Actor):
 
     def _publish_news(self, cork: Cork) -> bool:
         """Publish what has happened since the last time; tell whether there were fills."""
-        orders, self._orders = self._orders, []
-        fills, self._fills = self._fills, []
-        ledger, self._ledger = self._ledger, []
-        frames, view, channels = self.frames, self.view, self.channels.of(self.account)
+        news, self._news = self._news, News()
         self._note_shown()
-        self._publish_events(cork, orders, fills)
-        for channel in _FILLS if fills else ():
-            if subscribers := channels.of(channel):
-                aggregate = channel.aggregate_by_time
-                frame = frames.user_fills(view, fills, aggregate=aggregate, is_snapshot=False)
-                cork.publish(subscribers, frame)
-        if ledger and (subscribers := channels.of(Channel("userNonFundingLedgerUpdates"))):
-            cork.publish(subscribers, frames.ledger_updates(view, ledger, is_snapshot=False))
-        if orders:
+        if not news:
+            return False
+        channels = self.channels.of(self.account)
+        self._publish_events(cork, news)
+        for kind in LIST_KINDS:
+            for channel in channels.of_kind(kind):
+                frame = self.frames.entries(self.view, channel, news, is_snapshot=False)
+                if frame is not None:
+                    cork.publish(channels.of(channel), frame)
+        if news.orders:
             self._publish_state(cork, ("openOrders",))
-        return bool(fills)
+        return bool(news.fills)
 
-    def _publish_events(
-        self, cork: Cork, orders: Sequence[OrderRecord], fills: Sequence[Fill]
-    ) -> None:
+    def _publish_events(self, cork: Cork, news: News) -> None:
         """Publish the streams that have no snapshot."""
         channels = self.channels.of(self.account)
-        if orders and (subscribers := channels.of(_ORDER_UPDATES)):
-            cork.publish(subscribers, self.frames.order_updates(orders))
+        if news.orders and (subscribers := channels.of(_ORDER_UPDATES)):
+            cork.publish(subscribers, self.frames.order_updates(news.orders))
         if subscribers := channels.of(_USER_EVENTS):
-            for frame in self.frames.user_events(fills, orders):
+            for frame in self.frames.user_events(news):
+                cork.publish(subscribers, frame)
+        if subscribers := channels.of(_NOTIFICATION):
+            for frame in self.frames.notifications(news):
                 cork.publish(subscribers, frame)
 
     def _note_shown(self) -> None:
@@ -270,33 +277,29 @@ class Account(Actor):
 
     def _show_missed(self, channels: Channels, shown: Shown) -> None:
         """Publish what the streams without snapshot missed; end them if that is not known."""
-        orders, fills = self.view.orders, self.view.fills
+        orders = self.view.orders
         same_time = [order for order in orders if order.status_ms == shown.time_ms]
         later = [order for order in orders if order.status_ms > shown.time_ms]
-        missed_orders = same_time[shown.orders :] + later
-        missed_fills = [fill for fill in fills if fill.height > shown.height]
-        if len(same_time + later) == orders.maxlen or len(missed_fills) == fills.maxlen:
-            channels.end_all(Ended.CRASHED, (_ORDER_UPDATES.kind, _USER_EVENTS.kind))
+        missed = News.of(self.view, after=shown.height)
+        missed.orders = same_time[shown.orders :] + later
+        if (
+            len(same_time + later) == orders.maxlen
+            or len(missed.fills) == self.view.fills.maxlen
+            or len(missed.ledger) == self.view.ledger.maxlen
+            or len(missed.fundings) == self.view.fundings.maxlen
+        ):
+            kinds = (_ORDER_UPDATES.kind, _USER_EVENTS.kind, _NOTIFICATION.kind)
+            channels.end_all(Ended.CRASHED, kinds)
             return
         with Cork() as cork:
-            self._publish_events(cork, missed_orders, missed_fills)
+            self._publish_events(cork, missed)
 
     def _send_snapshot(self, channel: Channel, subscription: Subscription) -> None:
-        match channel.kind:
-            case "userFills":
-                frame: Frame | None = self.frames.user_fills(
-                    self.view,
-                    list(self.view.fills),
-                    aggregate=channel.aggregate_by_time,
-                    is_snapshot=True,
-                )
-            case "userNonFundingLedgerUpdates":
-                frame = self.frames.ledger_updates(
-                    self.view, list(self.view.ledger), is_snapshot=True
-                )
-            case kind if kind in _STATE_KINDS:
-                frame = self.frames.state(self.view, channel)
-            case _:
-                frame = None
+        frame: Frame | None = None
+        if channel.kind in LIST_KINDS:
+            everything = News.of(self.view)
+            frame = self.frames.entries(self.view, channel, everything, is_snapshot=True)
+        elif channel.kind in _STATE_KINDS:
+            frame = self.frames.state(self.view, channel)
         if frame is not None:
             subscription.offer(frame)

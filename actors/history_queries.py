@@ -261,6 +261,11 @@ class HistoryReader:
             worth.append(worth_of(held, marks, universe))
         return worth
 
+    def net_deposits(self) -> int:
+        """Return what all accounts together paid in, less what they took out, in micro-USD."""
+        row = self._one("SELECT deposited FROM position", ())
+        return 0 if row is None else row[0]
+
     def known_since(self, account: Address) -> int | None:
         """Return when an account first held anything, to the interval; None if it never did."""
         row = self._one(

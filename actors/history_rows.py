@@ -25,7 +25,15 @@ from model.ids import Address, AssetId, Cloid, OrderId
 from model.universe import Universe
 from model.views.candles import DAY_MS, HOUR_MS, MINUTE_MS
 from model.views.holdings import AllHoldings, HoldingsRecord
-from model.views.money import LEDGER_EVENTS, fundings_from, ledger_from, rate_from
+from model.views.money import (
+    DEPOSIT,
+    LEDGER_EVENTS,
+    WITHDRAW,
+    fundings_from,
+    ledger_from,
+    paid_in,
+    rate_from,
+)
 from model.views.open_orders import OPEN, TRIGGERED, OpenOrders, is_immediate
 from model.views.records import (
     OFF_BOOK,
@@ -61,6 +69,7 @@ class Rows:
     records of orders, each with its height: in order for each account, so many to a batch.
     ``opened`` and ``closed`` tell in which batch the last record of an order stands; ``gone`` are
     orders that may have been open before these blocks. ``cloids`` has the newest order of each.
+    ``deposited`` are micro-USD that came in from outside, less what left.
     ``marks`` and ``holdings_at`` are those at the end of an interval of SAMPLE_MS, by its start.
     """
 
@@ -79,6 +88,7 @@ class Rows:
     rates: list[tuple[int, int, int, bytes]] = Factory(list)
     twaps: list[tuple[int, int, int, bytes]] = Factory(list)
     ended_twaps: list[int] = Factory(list)
+    deposited: int = 0
     marks: dict[tuple[AssetId, int], int] = Factory(dict)
     holdings_at: dict[tuple[int, int], HoldingsRecord] = Factory(dict)
     trades: list[tuple[int, int, int, bytes]] = Factory(list)
@@ -192,6 +202,8 @@ class Rows:
     def _take_ledger(self, event: Any, at: Moment) -> None:
         for record in ledger_from(event, at):
             account = self._account_id(record.account)
+            if record.kind in (DEPOSIT, WITHDRAW):
+                self.deposited += paid_in(record)[0]
             self.ledger.append((account, record.time_ms, record.height, _encode(record)))
 
     def _add_fill(self, fill: Fill, *, is_spot: bool) -> None:

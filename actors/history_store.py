@@ -45,7 +45,8 @@ CACHE_KIB: Final = 32_768
 
 _SCHEMA: Final = (
     """CREATE TABLE position (
-        height INTEGER NOT NULL, time_ms INTEGER NOT NULL, digest BLOB NOT NULL)""",
+        height INTEGER NOT NULL, time_ms INTEGER NOT NULL, digest BLOB NOT NULL,
+        deposited INTEGER NOT NULL)""",
     "CREATE TABLE markets (asset INTEGER PRIMARY KEY, record BLOB NOT NULL)",
     "CREATE TABLE accounts (id INTEGER PRIMARY KEY, address TEXT NOT NULL UNIQUE)",
     "CREATE TABLE open_orders (oid INTEGER PRIMARY KEY, batch INTEGER NOT NULL)",
@@ -217,8 +218,8 @@ class HistoryStore:
         self._write_twaps(rows)
         self._write_worth(rows)
         connection.execute(
-            "UPDATE position SET height = ?, time_ms = ?, digest = ?",
-            (self.height, self.time_ms, self.digest),
+            "UPDATE position SET height = ?, time_ms = ?, digest = ?, deposited = deposited + ?",
+            (self.height, self.time_ms, self.digest, rows.deposited),
         )
 
     def _write_orders(self, rows: Rows) -> None:
@@ -312,7 +313,7 @@ def _create(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     for statement in _SCHEMA:
         connection.execute(statement)
-    connection.execute("INSERT INTO position VALUES (0, 0, ?)", (GENESIS_DIGEST,))
+    connection.execute("INSERT INTO position VALUES (0, 0, ?, 0)", (GENESIS_DIGEST,))
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute("COMMIT")

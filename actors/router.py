@@ -64,7 +64,7 @@ from model.events import (
     UsdSent,
     Withdrawn,
 )
-from model.ids import Address, AssetId
+from model.ids import USDC, Address, AssetId, TokenId
 from model.universe import Universe
 from supervision import Actor, InHand
 from supervision import Address as ActorAddress
@@ -87,7 +87,8 @@ class Directory:
     """Who exists. Written by the router only; ``digest`` is that of the block at ``height``.
 
     ``universe`` are the markets and tokens, ``sub_accounts`` the master of each sub-account,
-    ``terms`` what the exchange was opened with.
+    ``supply`` how much there is of each token but USDC (1e-8), ``terms`` what the exchange was
+    opened with.
     """
 
     height: int = 0
@@ -97,6 +98,7 @@ class Directory:
     accounts: set[Address] = field(factory=set)
     agents: dict[Address, Agent] = field(factory=dict)
     sub_accounts: dict[Address, Address] = field(factory=dict)
+    supply: dict[TokenId, int] = field(factory=dict)
     terms: OpenExchange = NO_TERMS
     _agents_of: defaultdict[Address, dict[str, Address]] = field(
         init=False, factory=lambda: defaultdict(dict)
@@ -127,14 +129,19 @@ class Directory:
         for address, agent in state.agents.items():
             self._agents_of[agent.master][agent.name] = address
         self.sub_accounts = dict(state.sub_accounts)
+        self.supply = dict(state.supply)
         self.terms = state.terms
         self.height, self.time_ms, self.digest = at.height, at.time_ms, state.digest
 
     def learn(self, event: Event) -> None:
         """Take in an event that changes who exists; ignore any other."""
         match event:
-            case Credited(account=account) | TokenCredited(account=account):
+            case Credited(account=account):
                 self.accounts.add(account)
+            case TokenCredited(account=account, token=token, amount_e8=amount):
+                self.accounts.add(account)
+                if token != USDC:
+                    self.supply[token] += amount
             case UsdSent(destination=account) | TokenSent(destination=account):
                 self.accounts.add(account)
             case AssetSent(destination=account) | CollateralSeized(backstop=account):
@@ -146,8 +153,9 @@ class Directory:
                 self._approve(event)
             case MarketListed(instrument=instrument):
                 self.universe.list(instrument)
-            case TokenListed(token=token):
-                self.universe.tokens.append(token)
+            case TokenListed():
+                self.universe.tokens.append(event.token)
+                self.supply[event.token.token] = 0
             case ExchangeOpened(terms=terms):
                 self.terms = terms
             case _:

@@ -387,6 +387,7 @@ def _read(chain: Chain, message: object) -> At[Any]:
                 exchange.addresses(),
                 dict(exchange.agent_book.agents),
                 exchange.sub_accounts(),
+                exchange.supply(),
                 exchange.terms,
                 chain.digest,
             )

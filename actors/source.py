@@ -17,7 +17,7 @@ from model.agents import Agent
 from model.blocks import Block
 from model.commands import ClientCommand, Command, OpenExchange
 from model.events import Event
-from model.ids import Address, AssetId
+from model.ids import Address, AssetId, TokenId
 from model.instruments import Instrument, Token
 from model.state import AccountState, MarketState
 from supervision import Address as ActorAddress
@@ -52,7 +52,8 @@ class At(Generic[StateT]):
 class DirectoryState:
     """Who exists: markets, tokens, accounts, and which signer acts for which account.
 
-    ``sub_accounts`` has the master of each sub-account, ``terms`` is what the exchange was opened
+    ``sub_accounts`` has the master of each sub-account, ``supply`` how much there is of each token
+    other than USDC (1e-8), ``terms`` is what the exchange was opened
     with, ``digest`` that of the last block.
     """
 
@@ -61,6 +62,7 @@ class DirectoryState:
     accounts: frozenset[Address]
     agents: dict[Address, Agent]
     sub_accounts: dict[Address, Address]
+    supply: dict[TokenId, int]
     terms: OpenExchange
     digest: bytes
 

@@ -17,6 +17,7 @@ from actors.account import ReadAccountView, SubmitAction
 from actors.channels import Channels, ChannelsByKey, Subscribe
 from actors.connections import Connections
 from actors.history import History
+from actors.history_queries import HistoryReader
 from actors.market import ReadMarketView
 from actors.outlet import FanoutCounts
 from actors.router import CatchUp, Directory
@@ -193,6 +194,10 @@ class Gateway:
         result: ResultT = await self.accounts.address(account).ask(ReadAccountView(read))
         return result
 
+    async def read_history(self, query: Callable[[HistoryReader], ResultT]) -> ResultT:
+        """Ask the history for what everyone has been told of by now."""
+        return await self.history.read(query, seen_height=self.directory.height)
+
     async def open_account(self, at: At[AccountState]) -> AccountView:
         """Make the view of an account at a height, with the history of the time before."""
         seeds = await self.history.account_seeds(at.state.address, at.height)
@@ -204,7 +209,12 @@ class Gateway:
         """Tell whether the market that a subscription names exists."""
         if wanted.channel in NODE_CHANNELS:
             return False
-        return wanted.coin is None or wanted.coin in self.directory.universe.by_name
+        if wanted.coin is None:
+            return True
+        instrument = self.directory.universe.by_name.get(wanted.coin)
+        if instrument is None:
+            return False
+        return not (instrument.is_spot and wanted.channel == "activeAssetData")
 
     def publisher(self, wanted: Wanted) -> ActorAddress:
         """Return the actor that publishes what is wanted."""

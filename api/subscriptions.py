@@ -51,8 +51,23 @@ USER_CHANNELS: Final = frozenset(
         "clearinghouseState",
         "activeAssetData",
         "webData2",
+        "webData3",
+        "spotState",
+        "notification",
+        "userHistoricalOrders",
+        "userTwapSliceFills",
+        "userTwapHistory",
+        "twapStates",
+        "allDexsClearinghouseState",
     )
 )
+CONTEXT_CHANNELS: Final = frozenset(("assetCtxs", "spotAssetCtxs", "allDexsAssetCtxs"))
+MARKET_CHANNELS: Final = CONTEXT_CHANNELS | {"allMids"}
+"""What is about all markets at once."""
+DEX_CHANNELS: Final = frozenset(
+    ("allMids", "assetCtxs", "openOrders", "clearinghouseState", "twapStates")
+)
+"""What may name the dex it is about, of which there is one."""
 
 
 class MalformedMessageError(Exception):
@@ -160,8 +175,9 @@ def read_subscription(asked: dict[str, Any]) -> Wanted:
     if not isinstance(channel, str):
         raise MalformedMessageError
     echo = dict(asked)
-    if channel == "allMids":
+    if channel in DEX_CHANNELS:
         _check_main_dex(asked)
+    if channel in MARKET_CHANNELS:
         return Wanted(channel, echo=echo)
     if channel in NODE_MARKET_CHANNELS:
         return Wanted(channel, echo=echo)
@@ -214,8 +230,6 @@ def _read_user_channel(channel: str, asked: dict[str, Any], echo: dict[str, Any]
         raise MalformedMessageError
     address = Address(user.lower())
     echo["user"] = address
-    if channel in ("openOrders", "clearinghouseState"):
-        _check_main_dex(asked)
     if channel == "activeAssetData":
         if not isinstance(coin := asked.get("coin"), str):
             raise MalformedMessageError

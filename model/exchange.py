@@ -74,7 +74,7 @@ from model.events import (
     Ticked,
 )
 from model.fees import are_terms_valid, day_of
-from model.ids import SPOT_ASSETS_FROM, Address, AssetId
+from model.ids import SPOT_ASSETS_FROM, Address, AssetId, TokenId
 from model.instruments import Instrument, Token
 from model.matching import MatchingEngine
 from model.nonces import use_nonce
@@ -373,6 +373,10 @@ class Exchange:
     def tokens(self) -> tuple[Token, ...]:
         """All tokens, by token id."""
         return tuple(self.engine.tokens)
+
+    def supply(self) -> dict[TokenId, int]:
+        """Return how much there is of each token but USDC, in 1e-8 tokens."""
+        return {token.token: self.engine.supply[token.token] for token in self.engine.tokens[1:]}
 
     def sub_accounts(self) -> dict[Address, Address]:
         """Return the master of each sub-account."""

@@ -8,6 +8,8 @@ from model.instruments import Instrument
 from model.units import format_decimal
 
 USD_DECIMALS: Final = 6
+TOKEN_DECIMALS: Final = 8
+RATIO_DECIMALS: Final = 10
 ZERO: Final = "0.0"
 
 
@@ -34,3 +36,18 @@ def usd_text(micro_usd: int) -> str:
 def rate_text(ppm: int) -> str:
     """Write a rate in parts per million (450 is ``0.00045``)."""
     return format_decimal(ppm, 6)
+
+
+def token_text(amount_e8: int) -> str:
+    """Write an amount of 1e-8 tokens."""
+    return format_decimal(amount_e8, TOKEN_DECIMALS)
+
+
+def ratio_text(ratio: int) -> str:
+    """Write a premium or a rate of funding, in 1 / RATE_SCALE."""
+    return format_decimal(ratio, RATIO_DECIMALS)
+
+
+def notional_text(notional: int, instrument: Instrument) -> str:
+    """Write a price in ticks times a size in lots."""
+    return format_decimal(notional, instrument.notional_decimals)

@@ -9,28 +9,49 @@ from typing import Final
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from api.wire.decimals import price_text, size_text, usd_text
+from api.wire.decimals import price_text, size_text, token_text, usd_text
 from api.wire.market import side_text
-from model.events import CancelReason
-from model.ids import Address, Cloid, OrderId
+from model.events import CancelReason, TradeKind
+from model.ids import USDC, Address, Cloid, OrderId
 from model.instruments import Instrument
 from model.units import format_decimal
 from model.universe import Universe
 from model.views.open_orders import CANCEL_STATUS
-from model.views.records import Fill, OrderRecord, fill_direction, transaction_hash
+from model.views.records import Fill, OrderRecord, fill_direction, fill_hash
 from model.views.summary import round_half_up
 
 AVERAGE_PRICE_DECIMALS: Final = 8
 
 NOT_BY_THE_USER: Final = frozenset(
     CANCEL_STATUS[reason]
-    for reason in (CancelReason.SELF_TRADE, CancelReason.MARGIN, CancelReason.REDUCE_ONLY)
+    for reason in (
+        CancelReason.SELF_TRADE,
+        CancelReason.MARGIN,
+        CancelReason.REDUCE_ONLY,
+        CancelReason.LIQUIDATED,
+        CancelReason.SIBLING_FILLED,
+        CancelReason.OPEN_INTEREST,
+    )
 )
 """Statuses of orders that the exchange canceled of its own accord."""
 
+LIQUIDATION_METHODS: Final = {
+    TradeKind.LIQUIDATION: "market",
+    TradeKind.BACKSTOP: "backstop",
+}
+"""How a position was liquidated, by the kind of trade; other kinds show nothing of it."""
+
+
+class LiquidationShape(Struct, frozen=True, rename="camel"):
+    """Who was liquidated by a fill, and how."""
+
+    liquidated_user: Address
+    mark_px: str
+    method: str
+
 
 class FillShape(Struct, frozen=True, rename="camel"):
-    """A fill. ``cloid`` is absent if its order had none."""
+    """A fill. ``cloid`` is absent if its order had none, ``liquidation`` if nobody was."""
 
     coin: str
     px: str
@@ -46,8 +67,9 @@ class FillShape(Struct, frozen=True, rename="camel"):
     fee: str
     tid: int
     fee_token: str
-    twap_id: None
+    twap_id: int | None
     cloid: Cloid | UnsetType = UNSET
+    liquidation: LiquidationShape | UnsetType = UNSET
 
 
 class UserFills(Struct, frozen=True, rename="camel"):
@@ -64,6 +86,27 @@ class FillEvents(Struct, frozen=True):
     fills: list[FillShape]
 
 
+class SliceFill(Struct, frozen=True, rename="camel"):
+    """A fill of a TWAP's slice."""
+
+    fill: FillShape
+    twap_id: int | None
+
+
+class SliceFills(Struct, frozen=True, rename="camel"):
+    """Data of a ``userTwapSliceFills`` frame."""
+
+    user: Address
+    twap_slice_fills: list[SliceFill]
+    is_snapshot: bool | UnsetType = UNSET
+
+
+class SliceEvents(Struct, frozen=True, rename="camel"):
+    """Data of a ``user`` frame that tells of slices."""
+
+    twap_slice_fills: list[SliceFill]
+
+
 class CanceledOrder(Struct, frozen=True):
     """An order that the exchange canceled."""
 
@@ -77,8 +120,9 @@ class CancelEvents(Struct, frozen=True, rename="camel"):
     non_user_cancel: list[CanceledOrder]
 
 
-def fill(record: Fill, instrument: Instrument) -> FillShape:
+def fill(record: Fill, universe: Universe) -> FillShape:
     """Return a fill."""
+    instrument = universe[record.asset]
     return FillShape(
         instrument.name,
         price_text(record.price, instrument),
@@ -88,21 +132,35 @@ def fill(record: Fill, instrument: Instrument) -> FillShape:
         size_text(record.start_position, instrument),
         fill_direction(record),
         usd_text(record.closed_pnl),
-        transaction_hash(record.height, record.index),
+        fill_hash(record),
         record.oid,
         record.crossed,
-        usd_text(record.fee),
+        token_text(record.fee) if instrument.is_spot else usd_text(record.fee),
         record.tid,
-        "USDC",
-        None,
+        _fee_token(record, instrument, universe),
+        record.twap_id,
         UNSET if record.cloid is None else record.cloid,
+        _liquidation(record, instrument),
     )
+
+
+def _fee_token(record: Fill, instrument: Instrument, universe: Universe) -> str:
+    """Return the token of a fee: of a pair the one that was received."""
+    token = instrument.base if record.is_buy and instrument.base is not None else USDC
+    return universe.tokens[token].name
+
+
+def _liquidation(record: Fill, instrument: Instrument) -> LiquidationShape | UnsetType:
+    method = LIQUIDATION_METHODS.get(record.kind)
+    if method is None or record.liquidated is None:
+        return UNSET
+    return LiquidationShape(record.liquidated, price_text(record.mark, instrument), method)
 
 
 def fills(records: Iterable[Fill], universe: Universe, *, by_time: bool = False) -> list[FillShape]:
     """Return fills in the order given; with ``by_time`` those of one order at one moment as one."""
     if not by_time:
-        return [fill(record, universe[record.asset]) for record in records]
+        return [fill(record, universe) for record in records]
     groups = groupby(records, key=lambda record: (record.oid, record.time_ms, record.crossed))
     return [_merged([*group], universe) for _, group in groups]
 
@@ -117,6 +175,22 @@ def user_fills(
 ) -> UserFills:
     """Return the data of a ``userFills`` frame."""
     return UserFills(user, fills(records, universe, by_time=by_time), is_snapshot or UNSET)
+
+
+def slice_fills(records: Iterable[Fill], universe: Universe) -> list[SliceFill]:
+    """Return the fills of slices in the order given: the answer of ``userTwapSliceFills``."""
+    return [
+        SliceFill(fill(record, universe), record.twap_id)
+        for record in records
+        if record.twap_id is not None
+    ]
+
+
+def slice_fills_frame(
+    user: Address, records: Iterable[Fill], universe: Universe, *, is_snapshot: bool = False
+) -> SliceFills:
+    """Return the data of a ``userTwapSliceFills`` frame."""
+    return SliceFills(user, slice_fills(records, universe), is_snapshot or UNSET)
 
 
 def fill_events(records: Iterable[Fill], universe: Universe) -> FillEvents:
@@ -148,4 +222,4 @@ def _merged(records: list[Fill], universe: Universe) -> FillShape:
     )
     scale = 10 ** (AVERAGE_PRICE_DECIMALS - instrument.price_decimals)
     average = format_decimal(round_half_up(notional * scale, lots), AVERAGE_PRICE_DECIMALS)
-    return replace(fill(whole, instrument), px=average)
+    return replace(fill(whole, universe), px=average)

@@ -9,6 +9,16 @@ import msgspec
 CHANNELS: Final = {"userEvents": "user"}
 """Channel of a subscription type where the two differ."""
 
+MAIN_DEX: Final = ""
+"""Name of the one dex that there is."""
+
+
+class Notification(msgspec.Struct, frozen=True):
+    """Data of a ``notification`` frame."""
+
+    notification: str
+
+
 _encoder = msgspec.json.Encoder()
 
 

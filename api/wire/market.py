@@ -7,22 +7,27 @@ from typing import Final
 
 from msgspec import Struct
 
-from api.wire.decimals import ZERO, half_price_text, price_text, size_text, usd_text
+from api.wire.decimals import (
+    half_price_text,
+    notional_text,
+    price_text,
+    ratio_text,
+    size_text,
+    token_text,
+)
 from api.wire.metadata import Meta, meta
 from model.ids import Address
 from model.instruments import Instrument
-from model.units import format_decimal
 from model.views.candles import interval_end
 from model.views.market import MarketContext
 from model.views.records import Candle, TradeRecord, transaction_hash
 
-RATIO_DECIMALS: Final = 10
 BUY: Final = "B"
 SELL: Final = "A"
 
 
 class PerpContext(Struct, frozen=True, rename="camel"):
-    """The numbers of a market. ``funding`` is zero: positions neither pay nor receive any here."""
+    """The numbers of a market. ``funding`` is the hourly rate so far."""
 
     funding: str
     open_interest: str
@@ -34,6 +39,39 @@ class PerpContext(Struct, frozen=True, rename="camel"):
     mid_px: str | None
     impact_pxs: tuple[str, str] | None
     day_base_vlm: str
+
+
+class SpotContext(Struct, frozen=True, rename="camel"):
+    """The numbers of a spot pair, and how much of its token there is."""
+
+    prev_day_px: str
+    day_ntl_vlm: str
+    mark_px: str
+    mid_px: str | None
+    circulating_supply: str
+    coin: str
+    total_supply: str
+    day_base_vlm: str
+
+
+class ActiveSpotContext(Struct, frozen=True):
+    """Data of an ``activeSpotAssetCtx`` frame."""
+
+    coin: str
+    ctx: SpotContext
+
+
+class AssetContexts(Struct, frozen=True):
+    """Data of an ``assetCtxs`` frame."""
+
+    dex: str
+    ctxs: tuple[PerpContext, ...]
+
+
+class AllDexsContexts(Struct, frozen=True):
+    """Data of an ``allDexsAssetCtxs`` frame: there is one dex."""
+
+    ctxs: tuple[tuple[str, tuple[PerpContext, ...]], ...]
 
 
 class ActiveAssetContext(Struct, frozen=True):
@@ -101,17 +139,32 @@ def perp_context(context: MarketContext, instrument: Instrument) -> PerpContext:
     """Return the context of a market."""
     impact, premium = context.impact, context.premium
     return PerpContext(
-        ZERO,
+        ratio_text(context.funding_rate),
         size_text(context.open_interest, instrument),
         price_text(context.previous_day_price, instrument),
-        usd_text(context.day_notional),
-        None if premium is None else format_decimal(premium, RATIO_DECIMALS),
+        notional_text(context.day_notional, instrument),
+        None if premium is None else ratio_text(premium),
         price_text(context.oracle, instrument),
         price_text(context.mark, instrument),
         None if context.twice_mid is None else half_price_text(context.twice_mid, instrument),
         None
         if impact is None
         else (price_text(impact[0], instrument), price_text(impact[1], instrument)),
+        size_text(context.day_lots, instrument),
+    )
+
+
+def spot_context(context: MarketContext, instrument: Instrument, supply_e8: int) -> SpotContext:
+    """Return the context of a spot pair; all tokens that there are circulate."""
+    supply = token_text(supply_e8)
+    return SpotContext(
+        price_text(context.previous_day_price, instrument),
+        notional_text(context.day_notional, instrument),
+        price_text(context.mark, instrument),
+        None if context.twice_mid is None else half_price_text(context.twice_mid, instrument),
+        supply,
+        instrument.name,
+        supply,
         size_text(context.day_lots, instrument),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, TypeAlias
+from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -12,19 +12,19 @@ from api.wire.market import side_text
 from model.commands import Tif
 from model.ids import Address, Cloid, OrderId
 from model.instruments import Instrument
-from model.state import RestingOrder
 from model.universe import Universe
 from model.views.records import OrderRecord
-
-AnyOrder: TypeAlias = RestingOrder | OrderRecord
-"""Both name the facts of an order alike."""
 
 TIF_TEXT: Final = {
     Tif.GTC: "Gtc",
     Tif.IOC: "Ioc",
     Tif.ALO: "Alo",
     Tif.FRONTEND_MARKET: "FrontendMarket",
+    Tif.LIQUIDATION_MARKET: "LiquidationMarket",
 }
+
+NO_CONDITION: Final = "N/A"
+TRIGGERED_CONDITION: Final = "Triggered"
 
 
 class BasicOrder(Struct, frozen=True, rename="camel"):
@@ -42,7 +42,11 @@ class BasicOrder(Struct, frozen=True, rename="camel"):
 
 
 class FrontendOrder(Struct, frozen=True, rename="camel"):
-    """An order in full, every key present; those of trigger orders are constant here."""
+    """An order in full, every key present.
+
+    ``children`` are the take-profit and stop-loss orders that wait for it to be filled. ``tif`` is
+    null for an order that waits or waited for a price.
+    """
 
     coin: str
     side: str
@@ -53,12 +57,12 @@ class FrontendOrder(Struct, frozen=True, rename="camel"):
     trigger_condition: str
     is_trigger: bool
     trigger_px: str
-    children: tuple[()]
+    children: tuple[FrontendOrder, ...]
     is_position_tpsl: bool
     reduce_only: bool
     order_type: str
     orig_sz: str
-    tif: str
+    tif: str | None
     cloid: Cloid | None
 
 
@@ -76,6 +80,14 @@ class HistoricalOrder(Struct, frozen=True, rename="camel"):
     order: FrontendOrder
     status: str
     status_timestamp: int
+
+
+class OrderHistory(Struct, frozen=True, rename="camel"):
+    """Data of a ``userHistoricalOrders`` frame; ``is_snapshot`` only in the first."""
+
+    user: Address
+    order_history: list[HistoricalOrder]
+    is_snapshot: bool | UnsetType = UNSET
 
 
 class OrderFound(Struct, frozen=True):
@@ -99,7 +111,7 @@ class OpenOrdersShape(Struct, frozen=True):
     orders: list[FrontendOrder]
 
 
-def basic_order(order: AnyOrder, instrument: Instrument) -> BasicOrder:
+def basic_order(order: OrderRecord, instrument: Instrument) -> BasicOrder:
     """Return an order in short."""
     return BasicOrder(
         instrument.name,
@@ -114,8 +126,11 @@ def basic_order(order: AnyOrder, instrument: Instrument) -> BasicOrder:
     )
 
 
-def frontend_order(order: AnyOrder, instrument: Instrument) -> FrontendOrder:
+def frontend_order(
+    order: OrderRecord, instrument: Instrument, children: tuple[FrontendOrder, ...] = ()
+) -> FrontendOrder:
     """Return an order in full."""
+    trigger = order.trigger
     return FrontendOrder(
         instrument.name,
         side_text(order.is_buy),
@@ -123,27 +138,59 @@ def frontend_order(order: AnyOrder, instrument: Instrument) -> FrontendOrder:
         size_text(order.remaining, instrument),
         order.oid,
         order.placed_ms,
-        "N/A",
-        False,
-        ZERO,
-        (),
-        False,
+        _condition(order, instrument),
+        trigger is not None,
+        ZERO if trigger is None else price_text(trigger.price, instrument),
+        children,
+        order.is_position,
         order.reduce_only,
-        "Market" if order.tif is Tif.FRONTEND_MARKET else "Limit",
+        _order_type(order),
         size_text(order.lots, instrument),
-        TIF_TEXT[order.tif],
+        TIF_TEXT[order.tif] if trigger is None else None,
         order.cloid,
     )
 
 
-def basic_orders(orders: Iterable[AnyOrder], universe: Universe) -> list[BasicOrder]:
+def _condition(order: OrderRecord, instrument: Instrument) -> str:
+    """Return the words for what an order waits for."""
+    if order.trigger is None:
+        return NO_CONDITION
+    if order.has_fired:
+        return TRIGGERED_CONDITION
+    price = price_text(order.trigger.price, instrument).removesuffix(".0")
+    return f"Price {'above' if order.trigger.is_above else 'below'} {price}"
+
+
+def _order_type(order: OrderRecord) -> str:
+    if order.trigger is not None:
+        kind = "Stop" if order.trigger.is_stop_loss else "Take Profit"
+        return f"{kind} {'Market' if order.trigger.is_market else 'Limit'}"
+    if order.twap_id is not None:
+        return "Twap Slice"
+    is_market = order.tif is Tif.FRONTEND_MARKET or order.tif is Tif.LIQUIDATION_MARKET
+    return "Market" if is_market else "Limit"
+
+
+def basic_orders(orders: Iterable[OrderRecord], universe: Universe) -> list[BasicOrder]:
     """Return orders in short, in the order given: the answer of ``openOrders``."""
     return [basic_order(order, universe[order.asset]) for order in orders]
 
 
-def frontend_orders(orders: Iterable[AnyOrder], universe: Universe) -> list[FrontendOrder]:
-    """Return orders in full, in the order given: the answer of ``frontendOpenOrders``."""
-    return [frontend_order(order, universe[order.asset]) for order in orders]
+def frontend_orders(orders: Iterable[OrderRecord], universe: Universe) -> list[FrontendOrder]:
+    """Return orders in full, in the order given: the answer of ``frontendOpenOrders``.
+
+    Children stand with their parent and again by themselves.
+    """
+    listed = list(orders)
+    children: dict[OrderId, tuple[FrontendOrder, ...]] = {}
+    for order in listed:
+        if order.parent is not None and not order.is_armed:
+            child = frontend_order(order, universe[order.asset])
+            children[order.parent] = (*children.get(order.parent, ()), child)
+    return [
+        frontend_order(order, universe[order.asset], children.get(order.oid, ()))
+        for order in listed
+    ]
 
 
 def order_updates(records: Iterable[OrderRecord], universe: Universe) -> list[OrderUpdate]:
@@ -171,6 +218,15 @@ def order_status(record: OrderRecord | None, universe: Universe) -> OrderFound |
     return OrderFound(historical_order(record, universe[record.asset]))
 
 
-def open_orders(user: Address, orders: Iterable[AnyOrder], universe: Universe) -> OpenOrdersShape:
+def open_orders(
+    user: Address, orders: Iterable[OrderRecord], universe: Universe
+) -> OpenOrdersShape:
     """Return the data of an ``openOrders`` frame."""
     return OpenOrdersShape("", user, frontend_orders(orders, universe))
+
+
+def order_history(
+    user: Address, records: Iterable[OrderRecord], universe: Universe, *, is_snapshot: bool = False
+) -> OrderHistory:
+    """Return the data of a ``userHistoricalOrders`` frame."""
+    return OrderHistory(user, historical_orders(records, universe), is_snapshot or UNSET)

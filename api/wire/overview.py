@@ -1,29 +1,23 @@
-"""The overview of an account that front ends subscribe to: ``webData2``."""
+"""The overviews of an account that front ends subscribe to: ``webData2`` and ``webData3``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
 
+from attrs import frozen
 from msgspec import Struct
 
-from api.wire.account import ClearinghouseState
+from api.wire.account import ClearinghouseState, SpotState
 from api.wire.decimals import ZERO, usd_text
-from api.wire.market import PerpContext
+from api.wire.market import PerpContext, SpotContext
 from api.wire.metadata import Meta
 from api.wire.orders import FrontendOrder
+from api.wire.twaps import TwapStateShape
 from model.ids import Address
 from model.state import AgentState
-from model.views.money import INTERNAL_TRANSFER
-from model.views.records import LedgerRecord
 
 _NOTHING: Final = ()
-
-
-class SpotState(Struct, frozen=True):
-    """The spot balances of an account; there are none here."""
-
-    balances: tuple[()] = ()
 
 
 class WebData(Struct, frozen=True, rename="camel"):
@@ -41,33 +35,69 @@ class WebData(Struct, frozen=True, rename="camel"):
     server_time: int
     is_vault: bool
     user: Address
-    twap_states: tuple[()]
+    twap_states: list[tuple[int, TwapStateShape]]
     spot_state: SpotState
-    spot_asset_ctxs: tuple[()]
+    spot_asset_ctxs: tuple[SpotContext, ...]
+
+
+class UserState(Struct, frozen=True, rename="camel"):
+    """Who the account is, and who else may sign for it."""
+
+    agent_address: Address | None
+    agent_valid_until: int | None
+    cum_ledger: str
+    server_time: int
+    is_vault: bool
+    user: Address
+
+
+class DexState(Struct, frozen=True, rename="camel"):
+    """What an account has in vaults of a dex: nothing."""
+
+    total_vault_equity: str = ZERO
+
+
+class WebData3(Struct, frozen=True, rename="camel"):
+    """Data of a ``webData3`` frame: there is one dex."""
+
+    user_state: UserState
+    perp_dex_states: tuple[DexState, ...]
+
+
+@frozen
+class Owner:
+    """Whose overview it is: the account, its agents, and what it was paid in, in micro-USD."""
+
+    user: Address
+    agents: Sequence[AgentState]
+    paid_in: int
+
+    @property
+    def agent(self) -> AgentState | None:
+        """The unnamed agent, which is the only one shown."""
+        return next((agent for agent in self.agents if not agent.name), None)
+
+
+@frozen
+class Markets:
+    """The universe and the contexts of all markets."""
+
+    meta: Meta
+    perps: tuple[PerpContext, ...]
+    pairs: tuple[SpotContext, ...]
 
 
 def web_data(
-    user: Address,
+    owner: Owner,
+    markets: Markets,
     *,
     state: ClearinghouseState,
     open_orders: list[FrontendOrder],
-    agents: Sequence[AgentState],
-    paid_in: int,
-    meta: Meta,
-    contexts: tuple[PerpContext, ...],
+    twaps: list[tuple[int, TwapStateShape]],
+    spot: SpotState,
 ) -> WebData:
-    """Return the overview of an account.
-
-    Args:
-        user: the account.
-        state: its positions and margin; the overview has the same time.
-        open_orders: its orders, in full.
-        agents: its agents; only the unnamed one is shown.
-        paid_in: micro-USD that came in and did not go out again, see ``paid_in``.
-        meta: the universe.
-        contexts: contexts of all markets.
-    """
-    agent = next((agent for agent in agents if not agent.name), None)
+    """Return the overview of an account; its time is that of ``state``."""
+    agent = owner.agent
     return WebData(
         state,
         _NOTHING,
@@ -75,23 +105,29 @@ def web_data(
         open_orders,
         None if agent is None else agent.agent,
         None if agent is None else agent.valid_until,
-        usd_text(paid_in),
-        meta,
-        contexts,
+        usd_text(owner.paid_in),
+        markets.meta,
+        markets.perps,
         state.time,
         False,
-        user,
-        _NOTHING,
-        SpotState(),
-        _NOTHING,
+        owner.user,
+        twaps,
+        spot,
+        markets.pairs,
     )
 
 
-def paid_in(entries: Sequence[LedgerRecord]) -> int:
-    """Return the sum of an account's ledger: what came in less what it sent, in micro-USD."""
-    return sum(
-        -entry.usd
-        if entry.kind == INTERNAL_TRANSFER and entry.account == entry.sender
-        else entry.usd
-        for entry in entries
+def web_data_3(owner: Owner, *, time_ms: int) -> WebData3:
+    """Return the shorter overview that newer front ends ask for."""
+    agent = owner.agent
+    return WebData3(
+        UserState(
+            None if agent is None else agent.agent,
+            None if agent is None else agent.valid_until,
+            usd_text(owner.paid_in),
+            time_ms,
+            False,
+            owner.user,
+        ),
+        (DexState(),),
     )
