@@ -154,7 +154,7 @@ class Audit:
         trade = _plain(trades([trade_from(event, at)], instrument))
         self.trades[instrument.name].add(trade[0], at.height, event.trade_id)
         for one in fills_from(event, at):
-            self.fills[one.account].add(_plain(fill(one, instrument)), at.height)
+            self.fills[one.account].add(_plain(fill(one, self._universe)), at.height)
 
     # -- the state of now
 
