@@ -27,7 +27,7 @@ VaultText: TypeAlias = Annotated[str, Meta(pattern=r"^(0x)?[0-9a-fA-F]{40}\Z")]
 CloidText: TypeAlias = Annotated[str, Meta(pattern=r"^0x[0-9a-fA-F]{32}\Z")]
 ChainIdText: TypeAlias = Annotated[str, Meta(pattern=r"^0x[0-9a-fA-F]{1,64}\Z")]
 ClassAmountText: TypeAlias = Annotated[
-    str, Meta(pattern=r"^[0-9.]{1,40}( subaccount:0x[0-9a-fA-F]{40})?\Z")
+    str, Meta(pattern=r"^[0-9.]{1,40}( subaccount:(0x)?[0-9a-fA-F]{40})?\Z")
 ]
 """An amount, and the sub-account that it is moved for: the signature covers both as one text."""
 SubAccountText: TypeAlias = Annotated[str, Meta(pattern=r"^(0x[0-9a-fA-F]{40})?\Z")]

@@ -185,9 +185,12 @@ def find_token(universe: Universe, text: str) -> TokenId:
 
 
 def split_amount(text: str) -> tuple[str, Address | None]:
-    """Return the amount of a class transfer, and the sub-account that it names behind it."""
+    """Return the amount of a class transfer, and the sub-account that it names behind it.
+
+    ccxt leaves out the ``0x`` of the sub-account.
+    """
     amount, named, address = text.partition(_SUB_ACCOUNT)
-    return amount, _address(address) if named else None
+    return amount, _address(f"0x{address.removeprefix('0x')}") if named else None
 
 
 def _read_transfer(

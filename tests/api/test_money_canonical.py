@@ -225,3 +225,13 @@ def test_new_sub_account_is_answered_with_its_address() -> None:
         "status": "ok",
         "response": {"type": "createSubAccount", "data": OTHER.lower()},
     }
+
+
+@pytest.mark.parametrize("prefix", ["0x", ""])
+def test_the_sub_account_of_a_class_transfer(prefix: str) -> None:
+    """It follows the amount, and one client leaves out how hexadecimal numbers begin."""
+    amount = f"1 subaccount:{prefix}{OTHER.removeprefix('0x')}"
+
+    command = command_of({"type": "usdClassTransfer", "amount": amount, "toPerp": True})
+
+    assert command.account == Address(OTHER.lower())  # type: ignore[union-attr]
