@@ -286,15 +286,15 @@ def run_command(*arguments: str, seconds_max: float = 60.0) -> subprocess.Comple
     )
 
 
-def write_config(path: Path) -> Path:
-    """Write the default markets and SPARE_MARKETS more."""
+def write_config(path: Path, spares: int = SPARE_MARKETS) -> Path:
+    """Write the default markets and so many more."""
     text = resources.files("api.config").joinpath("markets.toml").read_text("utf-8")
-    spares = [
+    tables = [
         f'[[markets]]\nname = "{spare_name(number)}"\nsize_decimals = {SPARE_SIZE_DECIMALS}\n'
         f'max_leverage = {SPARE_LEVERAGE}\nopening_price = "{SPARE_PRICE}"\n'
-        for number in range(SPARE_MARKETS)
+        for number in range(spares)
     ]
-    path.write_text("\n".join((text, *spares)))
+    path.write_text("\n".join((text, *tables)))
     return path
 
 
