@@ -26,6 +26,7 @@ from api.exchange.errors import (
 from api.exchange.forms import UserSignedAction
 from api.exchange.money_canonical import money_refusal
 from api.exchange.money_wire import SpotSendAction, UsdSendAction, WithdrawAction
+from api.exchange.timed_canonical import timed_refusal
 from api.exchange.values import UnreadableValueError, u64
 from api.exchange.wire import (
     BODY_BYTES_MAX,
@@ -183,7 +184,7 @@ def _read_envelope(envelope: Envelope, universe: Universe) -> SignedRequest:
         expires_after=expires_after,
         action=action,
         draft=draft,
-        refusal=refusal or money_refusal(action, draft),
+        refusal=refusal or money_refusal(action, draft) or timed_refusal(action),
     )
 
 

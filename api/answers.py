@@ -14,7 +14,15 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from api.actions import SignedRequest
-from model.commands import CancelOrders, CreateSubAccount, ModifyOrders, PlaceOrders, Tif
+from model.commands import (
+    CancelOrders,
+    CancelTwap,
+    CreateSubAccount,
+    ModifyOrders,
+    PlaceOrders,
+    PlaceTwap,
+    Tif,
+)
 from model.events import (
     CancelReason,
     CancelRefused,
@@ -27,6 +35,10 @@ from model.events import (
     OrderRefused,
     SubAccountCreated,
     Traded,
+    TriggerPlaced,
+    TwapEnded,
+    TwapRefused,
+    TwapStarted,
 )
 from model.ids import AssetId
 from model.instruments import Instrument
@@ -47,6 +59,7 @@ MODIFY_FAILED: Final = "Error placing new order during modify: {0}"
 _UNFILLED: Final = {
     CancelReason.MARGIN: Refusal.MARGIN_TOO_LOW,
     CancelReason.REDUCE_ONLY: Refusal.REDUCE_ONLY_INCREASES,
+    CancelReason.OPEN_INTEREST: Refusal.OPEN_INTEREST_AT_CAP,
 }
 """How an order that was accepted, met nobody and was gone at once is told. All others found nothing
 to match."""
@@ -74,11 +87,11 @@ def answer(request: SignedRequest, events: Sequence[Event], instruments: Instrum
             if request.kind == "modify":
                 return _modify_answer(statuses)
             return _statuses_answer("order", statuses, len(modifies))
+        case PlaceTwap() | CancelTwap():
+            return _kind_answer(request.kind, {"status": twap_status(events)})
         case CreateSubAccount():
             created = next(event for event in events if isinstance(event, SubAccountCreated))
-            return _encode(
-                {"status": "ok", "response": {"type": request.kind, "data": created.account}}
-            )
+            return _kind_answer(request.kind, created.account)
         case _:
             return DEFAULT_ANSWER
 
@@ -118,6 +131,8 @@ def order_statuses(
             case OrderPlaced():
                 latest = _Placement(event)
                 entries.append(latest)
+            case TriggerPlaced():
+                entries.append(_trigger_status(event))
             case OrderRefused():
                 entries.append(_error(error_form.format(_order_refusal(event, instruments))))
             case ModifyRefused(reason=reason):
@@ -134,6 +149,31 @@ def order_statuses(
         entry.status(instruments, error_form) if isinstance(entry, _Placement) else entry
         for entry in entries
     ]
+
+
+def twap_status(events: Sequence[Event]) -> Status:
+    """Return the status of a TWAP that was asked for, or was to be ended."""
+    for event in events:
+        match event:
+            case TwapStarted(twap_id=twap_id):
+                return {"running": {"twapId": twap_id}}
+            case TwapEnded():
+                return "success"
+            case TwapRefused(reason=reason, detail=detail, asset=asset):
+                return _error(refusal_text(reason, detail, asset))
+            case _:
+                pass
+    raise AssertionError("a TWAP has one outcome")
+
+
+def _trigger_status(event: TriggerPlaced) -> Status:
+    """Say what a trigger waits for. Only one that stands alone tells its id."""
+    if event.parent is None and not event.is_position:
+        body: dict[str, Any] = {"oid": event.oid}
+        if event.cloid is not None:
+            body["cloid"] = event.cloid
+        return {"resting": body}
+    return "waitingForTrigger" if event.is_armed else "waitingForFill"
 
 
 class _Placement:
@@ -219,4 +259,8 @@ def _modify_answer(statuses: list[Status]) -> bytes:
 
 def _statuses_answer(kind: str, statuses: list[Status], entries: int) -> bytes:
     assert len(statuses) == entries, "every entry of a request has one outcome"
-    return _encode({"status": "ok", "response": {"type": kind, "data": {"statuses": statuses}}})
+    return _kind_answer(kind, {"statuses": statuses})
+
+
+def _kind_answer(kind: str, data: object) -> bytes:
+    return _encode({"status": "ok", "response": {"type": kind, "data": data}})

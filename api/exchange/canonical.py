@@ -15,6 +15,8 @@ from typing import Final
 from msgspec import structs
 
 from api.exchange.money_canonical import read_money_action
+from api.exchange.timed_canonical import read_timed_action
+from api.exchange.timed_wire import ScheduleCancelAction, TwapCancelAction, TwapOrderAction
 from api.exchange.values import UnreadableValueError, read_decimal, u64
 from api.exchange.wire import (
     Action,
@@ -76,7 +78,7 @@ _GROUPINGS: Final = {
 _AGENT_NAME: Final = re.compile(r"(.*) valid_until ([0-9]{1,20})", re.DOTALL)
 
 
-def read_action(  # noqa: PLR0911 - one place branches
+def read_action(  # noqa: C901, PLR0911 - one place branches
     action: Action,
     nonce: int,
     expires_after: int | None,
@@ -128,6 +130,8 @@ def read_action(  # noqa: PLR0911 - one place branches
                 structs.replace(action, leverage=text),
                 TopUpIsolatedMargin(*head, AssetId(asset), leverage_e8),
             )
+        case ScheduleCancelAction() | TwapOrderAction() | TwapCancelAction():
+            return read_timed_action(action, head)
         case NoopAction() | SetReferrerAction():
             return action, Noop(*head)
         case ApproveBuilderFeeAction():

@@ -44,6 +44,7 @@ from api.exchange.money_wire import (
     UserSetAbstractionAction,
     WithdrawAction,
 )
+from api.exchange.timed_wire import ScheduleCancelAction, TwapCancelAction, TwapOrderAction
 
 BODY_BYTES_MAX: Final = 320 * 1024
 """A full batch of modifies of trigger orders by client id, loosely spaced, has 254 KiB."""
@@ -251,6 +252,9 @@ L1Action: TypeAlias = (
     | UpdateLeverageAction
     | UpdateIsolatedMarginAction
     | TopUpIsolatedOnlyMarginAction
+    | ScheduleCancelAction
+    | TwapOrderAction
+    | TwapCancelAction
     | NoopAction
     | SetReferrerAction
     | RegisterReferrerAction
@@ -278,7 +282,6 @@ Action: TypeAlias = L1Action | WalletAction
 
 UNSUPPORTED_TYPES: Final = frozenset(
     """
-    scheduleCancel twapOrder twapCancel
     agentSendAsset agentEnableDexAbstraction
     vaultTransfer vaultModify vaultDistribute createVault cDeposit cWithdraw tokenDelegate
     claimRewards convertToMultiSigUser multiSig perpDeploy spotDeploy evmUserModify

@@ -33,6 +33,7 @@ from model.commands import (
     ApproveAgent,
     CancelOrders,
     CancelSpec,
+    CancelTwap,
     ClientCommand,
     Grouping,
     ModifyOrders,
@@ -40,6 +41,8 @@ from model.commands import (
     Noop,
     OrderSpec,
     PlaceOrders,
+    PlaceTwap,
+    ScheduleCancel,
     Tif,
     TopUpIsolatedMargin,
     TriggerSpec,
@@ -90,6 +93,11 @@ FEE: Final[dict[str, Any]] = {
     "nonce": NONCE,
 }
 
+TWAP: Final[dict[str, Any]] = {
+    "type": "twapOrder",
+    "twap": {"a": 1, "b": True, "s": "1.5", "r": False, "m": 10, "t": False},
+}
+
 ACTIONS: Final[list[dict[str, Any]]] = [
     PLACE,
     {**PLACE, "orders": [{**ORDER, "c": CLOID}, TRIGGER], "builder": {"b": BUILDER, "f": 10}},
@@ -100,6 +108,11 @@ ACTIONS: Final[list[dict[str, Any]]] = [
     {"type": "updateLeverage", "asset": 1, "isCross": True, "leverage": 5},
     {"type": "updateIsolatedMargin", "asset": 1, "isBuy": True, "ntli": -1_500_000},
     {"type": "topUpIsolatedOnlyMargin", "asset": 1, "leverage": "0.5"},
+    {"type": "scheduleCancel"},
+    {"type": "scheduleCancel", "time": NONCE + 10_000},
+    TWAP,
+    {**TWAP, "details": {"t": None, "s": None}},
+    {"type": "twapCancel", "a": 1, "t": 77738308},
     {"type": "noop"},
     {"type": "setReferrer", "code": "CCXT1"},
     SEND,
@@ -228,6 +241,21 @@ def test_our_own_requests_are_read_back(action: dict[str, Any]) -> None:
         (
             {"type": "topUpIsolatedOnlyMargin", "asset": 1, "leverage": "0.5"},
             TopUpIsolatedMargin(KEY.address, NONCE, None, None, AssetId(1), E8 // 2),
+        ),
+        ({"type": "scheduleCancel"}, ScheduleCancel(KEY.address, NONCE, None, None)),
+        (
+            {"type": "scheduleCancel", "time": NONCE},
+            ScheduleCancel(KEY.address, NONCE, None, None, NONCE),
+        ),
+        (
+            TWAP,
+            PlaceTwap(
+                KEY.address, NONCE, None, None, AssetId(1), True, 3 * E8 // 2, False, 10, False
+            ),
+        ),
+        (
+            {"type": "twapCancel", "a": 1, "t": 7},
+            CancelTwap(KEY.address, NONCE, None, None, AssetId(1), 7),
         ),
         ({"type": "noop"}, Noop(KEY.address, NONCE, None, None)),
         ({"type": "setReferrer", "code": "x"}, Noop(KEY.address, NONCE, None, None)),
@@ -397,8 +425,16 @@ def halves(signature: Signature) -> tuple[bytes, bytes]:
             "Unable to recover signer.",
         ),
         (
-            {**signed_as(PLACE), "action": {"type": "scheduleCancel", "time": 5}},
-            "Action scheduleCancel is not offered on this exchange.",
+            {**signed_as(PLACE), "action": {"type": "createVault", "time": 5}},
+            "Action createVault is not offered on this exchange.",
+        ),
+        (
+            signed_as({**TWAP, "details": {"t": {"p": "1800", "a": True}, "s": None}}),
+            "TWAP orders with a trigger or a stop price are not offered.",
+        ),
+        (
+            signed_as({**TWAP, "details": {"t": None, "s": "1800"}}),
+            "TWAP orders with a trigger or a stop price are not offered.",
         ),
     ],
 )
@@ -551,7 +587,7 @@ def test_what_is_not_json(body: bytes, status: int) -> None:
 
 def test_nesting_in_an_action_that_is_not_offered() -> None:
     """Deep nesting where nothing is looked at is refused as well."""
-    body = json.dumps(edited("action", {"type": "twapOrder", "x": "DEEP"}))
+    body = json.dumps(edited("action", {"type": "createVault", "x": "DEEP"}))
     deep = body.replace('"DEEP"', "[" * 50_000 + "]" * 50_000).encode()
 
     assert status_of(deep) == 422

@@ -36,6 +36,12 @@ from model.events import (
     OrderPlaced,
     OrderRefused,
     Traded,
+    TriggerPlaced,
+    TriggerTerms,
+    TwapEnd,
+    TwapEnded,
+    TwapRefused,
+    TwapStarted,
 )
 from model.exchange import Exchange
 from model.ids import Address, AssetId, Cloid, OrderId, TradeId
@@ -115,6 +121,30 @@ def refused(reason: Refusal, *detail: int) -> OrderRefused:
     return OrderRefused(KEY.address, spec, reason, detail)
 
 
+def waiting(
+    oid: int = 5,
+    *,
+    parent: int | None = None,
+    is_position: bool = False,
+    is_armed: bool = True,
+    cloid: Any = None,
+) -> TriggerPlaced:
+    return TriggerPlaced(
+        ETH.asset,
+        KEY.address,
+        OrderId(oid),
+        False,
+        180_000,
+        1000,
+        True,
+        cloid,
+        TriggerTerms(185_000, False, True, True),
+        None if parent is None else OrderId(parent),
+        is_position,
+        is_armed,
+    )
+
+
 # ---- orders ----------------------------------------------------------------------------------
 
 
@@ -171,6 +201,51 @@ def refused(reason: Refusal, *detail: int) -> OrderRefused:
 def test_status_of_an_order(events: list[Event], status: Any) -> None:
     """An order is told as resting, as filled, or with what was wrong with it."""
     assert statuses(place(1), *events) == [status]
+
+
+def test_statuses_of_triggers() -> None:
+    """One that stands alone tells its id, those of a group only what they wait for."""
+    alone = statuses(place(2), waiting(5), waiting(6, cloid=CLOID))
+    resting = statuses(place(2), placed(1), waiting(2, parent=1, is_armed=False))
+    filled = statuses(place(2), placed(1), traded(1), waiting(2, parent=1))
+    bound = statuses(place(1), waiting(5, is_position=True))
+
+    assert alone == [{"resting": {"oid": 5}}, {"resting": {"oid": 6, "cloid": CLOID}}]
+    assert resting == [{"resting": {"oid": 1}}, "waitingForFill"]
+    assert filled[1] == "waitingForTrigger"
+    assert bound == ["waitingForTrigger"]
+
+
+def test_order_that_met_the_cap_of_open_interest() -> None:
+    """It was accepted, could not trade and is gone."""
+    (status,) = statuses(place(1), placed(), gone(reason=CancelReason.OPEN_INTEREST))
+
+    assert status == {"error": "Order would increase open interest while open interest is capped"}
+
+
+def test_answers_to_twaps() -> None:
+    """A TWAP has one status, not one for each of several."""
+    twap = {"a": 1, "b": True, "s": "1", "r": False, "m": 120, "t": False}
+    order = request_of({"type": "twapOrder", "twap": twap})
+    ending = request_of({"type": "twapCancel", "a": 1, "t": 7})
+
+    def status(request: SignedRequest, event: Event) -> Any:
+        response = answered(request, event)["response"]
+        assert response["type"] == request.kind
+        return response["data"]["status"]
+
+    started = TwapStarted(KEY.address, 7, ETH.asset, True, 1, False, 120, False)
+    small = TwapRefused(KEY.address, ETH.asset, Refusal.TWAP_TOO_SMALL, (1200,))
+    ended = TwapEnded(KEY.address, 7, ETH.asset, TwapEnd.TERMINATED, 0, 0)
+    nothing = TwapRefused(KEY.address, ETH.asset, Refusal.TWAP_NOTHING_THERE)
+    assert status(order, started) == {"running": {"twapId": 7}}
+    assert status(order, small) == {
+        "error": "TWAP order value too small. Min is $1200, which is $10 per minute."
+    }
+    assert status(ending, ended) == "success"
+    assert status(ending, nothing) == {
+        "error": "TWAP was never placed, already canceled, or filled."
+    }
 
 
 def test_envelope_of_orders() -> None:
