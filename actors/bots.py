@@ -118,6 +118,15 @@ class _WireAccount(Struct, frozen=True):
     assetPositions: list[_WireAssetPosition]  # noqa: N815 - the wire's name
 
 
+class _WireBalance(Struct, frozen=True):
+    coin: str
+    total: str
+
+
+class _WireSpotAccount(Struct, frozen=True):
+    balances: list[_WireBalance]
+
+
 class _WireAnswer(Struct, frozen=True):
     status: str
     response: Any
@@ -170,6 +179,11 @@ class Client:
             parse_decimal(account.marginSummary.accountValue) * USD // 10**8,
             {assets[position.coin]: parse_decimal(position.szi) for position in held},
         )
+
+    async def read_balances(self) -> dict[str, int]:
+        """Read the spot balances of the account, in units of 1e-8, by the name of the token."""
+        account = await self._ask("spotClearinghouseState", _WireSpotAccount)
+        return {entry.coin: parse_decimal(entry.total) for entry in account.balances}
 
     async def _ask(self, kind: str, answer: type[T]) -> T:
         question = {"type": kind, "user": self.identity.address}
@@ -235,10 +249,13 @@ class Bot(Actor):
         if not self._is_tidy:
             await self._cancel_all()
             self._is_tidy = True
-        holdings = await self.client.read_holdings()
-        if await self._was_poor(holdings):
-            return
-        await self.trade(holdings)
+        holdings = await self.look()
+        if not await self.was_poor(holdings):
+            await self.trade(holdings)
+
+    async def look(self) -> Holdings:
+        """Read what the account is worth and holds. Raises BotError."""
+        return await self.client.read_holdings()
 
     async def _cancel_all(self) -> None:
         """Cancel what an earlier incarnation left on the book."""
@@ -247,7 +264,7 @@ class Bot(Actor):
             part = standing[start : start + CANCELS_PER_ACTION_MAX]
             await self.client.act(cancel_action([(order.asset, order.oid) for order in part]))
 
-    async def _was_poor(self, holdings: Holdings) -> bool:
+    async def was_poor(self, holdings: Holdings) -> bool:
         """Fill up a poor account, or make an empty one known to the faucet; tell whether it was."""
         if self.venue.fund is not None and holdings.value_usd < POOR_USD:
             await self.venue.fund(self.identity.address, START_USD - holdings.value_usd)

@@ -10,7 +10,8 @@ given up, and the exchange goes on without them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -18,10 +19,12 @@ from attrs import frozen
 
 from actors.bots import Bot, BotError, Fund, Identity, Maker, Signer, Taker, Transport, Venue
 from actors.oracle import Oracle, OracleMarket, PriceReader, Submit
+from actors.spot_bots import FundToken, SpotMaker, SpotTaker
 from api.config import ExchangeConfig, OracleSource
 from api.eip712 import keccak256
 from api.settings import DEMO_SEED
 from api.signing import Chain, SigningKey, sign_l1_action
+from model.commands import ListMarket
 from model.ids import AssetId
 from model.instruments import Instrument
 from model.units import parse_decimal
@@ -46,6 +49,7 @@ class Demo:
         submit: hands an oracle move to the sequencer.
         clock_ms: wall clock in milliseconds since 1970.
         fund: gives an account micro-USD; without it the bots live on the faucet.
+        fund_token: gives an account tokens; without it nobody trades spot pairs.
         seed: keys and choices follow from it.
         chain: what signatures must be meant for.
         on_pause: is told a bot's name and why it has to pause.
@@ -57,6 +61,7 @@ class Demo:
     submit: Submit
     clock_ms: Callable[[], int]
     fund: Fund | None = None
+    fund_token: FundToken | None = None
     seed: int = DEMO_SEED
     chain: Chain = Chain.TESTNET
     on_pause: Callable[[str, str], None] = lambda _name, _why: None
@@ -95,7 +100,35 @@ def bot_children(demo: Demo) -> list[ChildSpec]:
         demo.fund,
     )
     makers = [_maker(demo, venue, instrument) for instrument in demo.config.instruments]
-    return makers + [_taker(demo, venue, number) for number in range(1, TAKERS + 1)]
+    takers = [_taker(demo, venue, number) for number in range(1, TAKERS + 1)]
+    return makers + takers + list(_spot_children(demo))
+
+
+def _spot_children(demo: Demo) -> Iterator[ChildSpec]:
+    """Yield a maker and a taker for each pair, where somebody gives them tokens."""
+    if demo.fund_token is None:
+        return
+    pairs = [
+        command.instrument
+        for command in demo.config.listings()
+        if isinstance(command, ListMarket) and command.instrument.is_spot
+    ]
+    read_prices = pair_price_reader(demo.info, {pair.name: pair.asset for pair in pairs})
+    for pair, table in zip(pairs, demo.config.pairs, strict=True):
+        venue = Venue(demo.exchange, demo.info, read_prices, demo.clock_ms, [pair])
+        for kind, bot in (("maker", SpotMaker), ("taker", SpotTaker)):
+            identity = demo_identity(demo, f"{kind}-{table.token}")
+            start = partial(
+                bot,
+                identity,
+                venue,
+                _choices_seed(demo, identity),
+                on_pause=demo.on_pause,
+                instrument=pair,
+                fund_token=demo.fund_token,
+                volatility_ppm=table.volatility_ppm,
+            )
+            yield _bot_child(identity, start)
 
 
 def _maker(demo: Demo, venue: Venue, instrument: Instrument) -> ChildSpec:
@@ -168,5 +201,33 @@ def oracle_reader(info: Transport) -> PriceReader:
     return read
 
 
+def pair_price_reader(info: Transport, assets: Mapping[str, AssetId]) -> PriceReader:
+    """Return a reader of spot pairs' mid prices, or their marks, in units of 1e-8 USD.
+
+    It raises BotError for an answer that is none. ``assets`` are the pairs by name.
+    """
+    body = msgspec.json.encode({"type": "spotMetaAndAssetCtxs"})
+
+    async def read() -> Mapping[AssetId, int]:
+        answer = await info(body)
+        try:
+            _meta, contexts = msgspec.json.decode(answer, type=tuple[Any, list[_PairContext]])
+        except msgspec.MsgspecError as error:
+            raise BotError(f"not the contexts of the pairs: {answer[:100]!r}") from error
+        return {
+            assets[context.coin]: parse_decimal(context.midPx or context.markPx)
+            for context in contexts
+            if context.coin in assets
+        }
+
+    return read
+
+
 class _Context(msgspec.Struct, frozen=True):
     oraclePx: str  # noqa: N815 - the wire's name
+
+
+class _PairContext(msgspec.Struct, frozen=True):
+    coin: str
+    markPx: str  # noqa: N815 - the wire's name
+    midPx: str | None = None  # noqa: N815 - the wire's name

@@ -28,8 +28,8 @@ from actors.telemetry import Telemetry
 from actors.ticker import Board
 from api.framing import Wires
 from api.subscriptions import NODE_CHANNELS, Wanted, channel_of
-from model.commands import AdminCommand, ClientCommand, Credit, CreditSource
-from model.ids import Address, AssetId
+from model.commands import AdminCommand, ClientCommand, Credit, CreditSource, CreditToken
+from model.ids import Address, AssetId, TokenId
 from model.instruments import Instrument
 from model.state import AccountState
 from model.views.account import AccountView
@@ -139,6 +139,10 @@ class Gateway:
     async def fund(self, account: Address, usd: int) -> Receipt:
         """Give an account micro-USD. Errors as in ``submit``."""
         return await self.carry_out(Credit(account, usd, CreditSource.FUND))
+
+    async def fund_token(self, account: Address, token: TokenId, amount_e8: int) -> Receipt:
+        """Give an account tokens, in units of 1e-8. Errors as in ``submit``."""
+        return await self.carry_out(CreditToken(account, token, amount_e8, CreditSource.FUND))
 
     def _account_actor(self, signer: Address) -> ActorAddress | None:
         """Return the actor through which the actions of a signer go.

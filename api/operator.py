@@ -17,7 +17,7 @@ from api.market_admin import MarketOperator
 from api.settings import read_usd
 from api.tree_admin import TreeOperator
 from model.balances import SUPPLY_E8_MAX
-from model.commands import CreditSource, CreditToken, MoveOracle, OraclePrice
+from model.commands import MoveOracle, OraclePrice
 from model.events import CommandRefused, OracleMoved
 from model.ids import Address
 from model.refusals import refusal_text
@@ -86,8 +86,7 @@ async def _fund_token(program: Program, account: Address, request: Mapping[str, 
         names = ", ".join(sorted(tokens))
         raise AdminError(f"no such token: {request['token']} (there are {names})")
     amount = _amount(request.get("amount"))
-    credit = CreditToken(account, token.token, amount, CreditSource.FUND)
-    _refuse_refused(await program.gateway.carry_out(credit))
+    _refuse_refused(await program.gateway.fund_token(account, token.token, amount))
     return {"account": account, "token": token.name, "amount": format_decimal(amount, 8)}
 
 

@@ -405,6 +405,7 @@ def _demo(program: Program) -> list[ChildSpec]:
         submit=program.gateway.carry_out,
         clock_ms=program.ground.clock_ms,
         fund=program.gateway.fund,
+        fund_token=program.gateway.fund_token,
         seed=program.settings.seed,
     )
     supervisor = SupervisorSpec(
