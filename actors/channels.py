@@ -166,6 +166,9 @@ class ChannelsByKey(Generic[KeyT]):
         if key in self._channels and not self._channels[key]:
             del self._channels[key]
 
+    def __iter__(self) -> Iterator[Channels]:
+        return iter(list(self._channels.values()))
+
     def __len__(self) -> int:
         return sum(map(len, self._channels.values()))
 

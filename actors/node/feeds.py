@@ -73,6 +73,10 @@ class FeedDesk:
     _rings: dict[str, tuple[int, Ring]] = field(init=False, factory=dict)
     _told_at: dict[str, float] = field(init=False, factory=dict)
 
+    def wants_statuses(self) -> bool:
+        """Tell whether somebody follows a coin order by order, whose rejections are shown too."""
+        return any(channels.of(L4) for channels in self.channels)
+
     def publish(self, applied: Applied, now: float) -> None:
         """Tell what a block did."""
         if not len(self.channels):

@@ -212,6 +212,7 @@ class Follower(Actor):
     async def _look(self) -> None:
         """Read a piece of every stream, apply it, and come back at once if there is more."""
         found = await trio.to_thread.run_sync(self._read)
+        self._ingest.wants_rejections = bool(self.status.followed) or self._desk.wants_statuses()
         before, lines = self._ingest.counts.bytes, 0
         for stream, items in found:
             for item in items:

@@ -15,8 +15,21 @@ from msgspec import Struct, field
 
 from model.node.coins import BlockChanges, Coins, Fault
 from model.node.joiner import Joiner, NodeBlock
-from model.node.lines import Form, Line, Problem, Stream, parse_line
+from model.node.lines import (
+    Event,
+    Form,
+    Line,
+    Problem,
+    Stream,
+    checksum_of,
+    height_of,
+    is_rejection,
+    parse_line,
+)
 from model.node.sequence import Loss, Sequence
+
+_NOTHING: Final[list[Event]] = []
+_NO_PROBLEMS: Final[list[Problem]] = []
 
 FAULTS_KEPT: Final = 1_000
 """Faults that wait to be told; further ones are only counted."""
@@ -35,6 +48,7 @@ class Counts(Struct):
     lines: int = 0
     bytes: int = 0
     events: int = 0
+    skimmed: int = 0
     blocks: int = 0
     odd: Counter[str] = field(default_factory=Counter)
 
@@ -46,12 +60,17 @@ class Ingest:
         form: how the node groups events.
         streams: those that are there; diffs among them.
         coins: started with a snapshot, whose height the lines must go beyond.
+
+    Most statuses are rejections. Where nobody ``wants_rejections``, they are read as far as their
+    height only (streaming, where each has a line of its own).
     """
 
     def __init__(self, form: Form, streams: Iterable[Stream], coins: Coins) -> None:
         self.coins = coins
         self.counts = Counts()
         self.faults: list[Fault] = []
+        self.wants_rejections = True
+        self._skimmed = Stream.STATUSES if form is Form.STREAMING else None
         known = frozenset(streams)
         height = coins.height if coins.height >= 0 else None
         self.sequences = {stream: Sequence(stream, form, height) for stream in known}
@@ -60,7 +79,22 @@ class Ingest:
     def line(self, stream: Stream, data: bytes, *, is_late: bool = False) -> None:
         """Take a line."""
         self.counts.bytes += len(data)
+        if stream is self._skimmed and not self.wants_rejections and is_rejection(data):
+            height = height_of(data)
+            if height is not None and not is_late:
+                self._skim(stream, height, data)
+                return
         self.take(parse_line(stream, data), is_late=is_late)
+
+    def _skim(self, stream: Stream, height: int, data: bytes) -> None:
+        """Take a rejection, which changes nothing and which nobody follows, by its head alone."""
+        self.counts.lines += 1
+        self.counts.skimmed += 1
+        line = Line(stream, height, 0, "", "", _NOTHING, _NO_PROBLEMS, checksum_of(data))
+        news, losses = self.sequences[stream].take(line)
+        self._lose(losses)
+        if news is not None:
+            self.joiner.pass_over(stream, height)
 
     def take(self, line: Line | Problem, *, is_late: bool = False) -> None:
         """Take a line that was read already."""
@@ -77,7 +111,8 @@ class Ingest:
             self._lose(losses)
             if news is not None:
                 self.counts.events += len(news.events)
-                self.counts.odd.update(f"{p.stream}: {p.what}" for p in news.problems)
+                if news.problems:
+                    self.counts.odd.update(f"{p.stream}: {p.what}" for p in news.problems)
                 self.joiner.add(news)
 
     def trouble(self, stream: Stream, what: str) -> None:

@@ -10,6 +10,7 @@ is attached to the next block, and keeps its own height and time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from heapq import heappop, heappush
 from typing import Final
 
 from msgspec import Struct, field
@@ -75,6 +76,7 @@ class Joiner:
         awaited = {Stream.STATUSES} if form is Form.STREAMING else set(streams)
         self._awaited = frozenset(awaited & streams) - {Stream.DIFFS}
         self._pending: dict[int, NodeBlock] = {}
+        self._heights: list[int] = []
         self._events = 0
         self._complete = dict.fromkeys(streams, height)
         self._losses: list[Loss] = []
@@ -93,11 +95,19 @@ class Joiner:
         block = self._pending.get(height)
         if block is None:
             block = self._pending[height] = NodeBlock(height, line.time_ms, line.block_time)
+            heappush(self._heights, height)
         block.local_time = max(block.local_time, line.local_time)
-        block.problems += line.problems
+        if line.problems:
+            block.problems += line.problems
         self._events += len(line.events)
         _put(line, block)
-        self._bound()
+        if self._events > PENDING_EVENTS_MAX or len(self._heights) > PENDING_BLOCKS_MAX:
+            self._bound()
+
+    def pass_over(self, stream: Stream, height: int) -> None:
+        """Take note that a stream has come to a height with something that nobody wants."""
+        complete = height if self._form is Form.BLOCK else height - 1
+        self._complete[stream] = max(self._complete[stream], complete)
 
     def lose(self, losses: list[Loss]) -> None:
         """Take note of losses; they are told with the next block."""
@@ -106,7 +116,8 @@ class Joiner:
     def closed(self, now_ms: int) -> Iterator[NodeBlock]:
         """Yield the blocks that are complete, or have waited long enough, oldest first."""
         ready = self._complete[Stream.DIFFS]
-        for height in sorted(height for height in self._pending if height <= ready):
+        while self._heights and self._heights[0] <= ready:
+            height = self._heights[0]
             if any(self._complete[stream] < height for stream in self._awaited):
                 if self._waiting_since_ms is None:
                     self._waiting_since_ms = now_ms
@@ -132,8 +143,8 @@ class Joiner:
 
     def flush(self) -> Iterator[NodeBlock]:
         """Yield all that is left, at the end of files that nobody adds to."""
-        for height in sorted(self._pending):
-            yield self._close(height)
+        while self._heights:
+            yield self._close(self._heights[0])
 
     def take_losses(self) -> list[Loss]:
         """Return the losses that no block has told of yet."""
@@ -146,6 +157,7 @@ class Joiner:
         return {stream: furthest - complete for stream, complete in self._complete.items()}
 
     def _close(self, height: int) -> NodeBlock:
+        heappop(self._heights)
         block = self._pending.pop(height)
         self._events -= block.events
         self.height = height
@@ -167,10 +179,10 @@ class Joiner:
 
     def _bound(self) -> None:
         """Let go of the oldest if their diffs do not come; the diffs themselves are never held."""
-        while len(self._pending) > PENDING_BLOCKS_MAX or (
-            self._events > PENDING_EVENTS_MAX and len(self._pending) > 1
+        while len(self._heights) > PENDING_BLOCKS_MAX or (
+            self._events > PENDING_EVENTS_MAX and len(self._heights) > 1
         ):
-            height = min(self._pending)
+            height = heappop(self._heights)
             block = self._pending.pop(height)
             self._events -= block.events
             self.dropped += block.events
@@ -180,12 +192,13 @@ class Joiner:
 
 
 def _put(line: Line, block: NodeBlock | Late) -> None:
-    for event in line.events:
-        if type(event) is Diff and isinstance(block, NodeBlock):
-            block.diffs.append(event)
-        elif type(event) is Status:
-            block.statuses.append(event)
-        elif type(event) is Fill:
-            block.fills.append(event)
-        elif type(event) is Misc:
-            block.misc.append(event)
+    """Add a line's events, which are all of its stream's kind, to a block."""
+    stream, events = line.stream, line.events
+    if stream is Stream.STATUSES:
+        block.statuses += events  # type: ignore[arg-type]
+    elif stream is Stream.FILLS:
+        block.fills += events  # type: ignore[arg-type]
+    elif stream is Stream.MISC:
+        block.misc += events  # type: ignore[arg-type]
+    elif isinstance(block, NodeBlock):
+        block.diffs += events  # type: ignore[arg-type]

@@ -372,6 +372,16 @@ def height_of(line: bytes) -> int | None:
     return None if match is None else int(match.group(1))
 
 
+def is_rejection(data: bytes) -> bool:
+    """Tell whether a line of statuses is about one order that was rejected, without reading it."""
+    return b'Rejected"' in data
+
+
+def checksum_of(data: bytes) -> int:
+    """Return the checksum of a line's bytes from the events on; see ``Line``."""
+    return crc32(data[max(data.find(b'"events"'), 0) :])
+
+
 def parse_line(stream: Stream, data: bytes) -> Line | Problem:
     """Read a line of a stream, without its newline; see the module for what is done about dirt."""
     reader = _READERS[stream]
@@ -417,7 +427,7 @@ def _line(stream: Stream, envelope: _Envelope, time_ms: int, data: bytes) -> Lin
         envelope.local_time,
         [],
         [],
-        crc32(memoryview(data)[max(data.find(b'"events"'), 0) :]),
+        checksum_of(data),
     )
 
 
