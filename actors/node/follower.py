@@ -23,10 +23,10 @@ from attrs import define, field, frozen
 from actors.channels import Channel, ChannelsByKey
 from actors.node.errors import NodeDataError
 from actors.node.feeds import FeedDesk
-from actors.node.offline import detect_form, streams_of
+from actors.node.offline import detect_form, feed, streams_of
 from actors.node.router import NodeParts
 from actors.node.status import NodeStatus
-from actors.node.tail import Item, LateLine, Tail, Trouble, locate
+from actors.node.tail import Item, Tail, locate
 from actors.source import At
 from actors.subscription import Subscription
 from model.ids import Address, AssetId
@@ -43,8 +43,6 @@ from supervision import Address as ActorAddress
 
 READ_BYTES: Final = 256 << 10
 """Bytes of a stream that are read at once: some 5 ms of work."""
-LINES_PER_TURN: Final = 200
-"""Lines after which others get their turn."""
 BEAT_SECONDS: Final = 1.0
 CAUGHT_UP_BYTES: Final = READ_BYTES
 """A look that finds less than this has reached the end of the files."""
@@ -213,15 +211,12 @@ class Follower(Actor):
         """Read a piece of every stream, apply it, and come back at once if there is more."""
         found = await trio.to_thread.run_sync(self._read)
         self._ingest.wants_rejections = bool(self.status.followed) or self._desk.wants_statuses()
-        before, lines = self._ingest.counts.bytes, 0
+        before = self._ingest.counts.bytes
         for stream, items in found:
-            for item in items:
-                self._take(stream, item)
-                lines += 1
-                if lines % LINES_PER_TURN == 0:
-                    await self._publish()
-                    await trio.lowlevel.checkpoint()
-        await self._publish()
+            for blocks in feed(self._ingest, stream, items, self.clock_ms()):
+                await self._publish(blocks)
+                await trio.lowlevel.checkpoint()
+        await self._publish(self._ingest.blocks(self.clock_ms()))
         await self._go_on_comparing()
         self._note_status(is_at_end=self._ingest.counts.bytes - before < CAUGHT_UP_BYTES)
         if any(items for _, items in found) or self._comparison is not None:
@@ -229,19 +224,11 @@ class Follower(Actor):
         elif (wait_ms := self._ingest.joiner.wait_ms(self.clock_ms())) is not None:
             self.context.set_timer("look", wait_ms / 1_000, Look())
 
-    def _take(self, stream: Stream, item: Item) -> None:
-        if isinstance(item, Trouble):
-            self._ingest.trouble(stream, item.what)
-        elif isinstance(item, LateLine):
-            self._ingest.line(stream, item.data, is_late=True)
-        else:
-            self._ingest.line(stream, item)
-
     # -- blocks
 
-    async def _publish(self) -> None:
-        """Tell everybody of the blocks that are complete."""
-        for applied in self._ingest.blocks(self.clock_ms()):
+    async def _publish(self, blocks: Iterator[Applied]) -> None:
+        """Tell everybody of blocks that are complete."""
+        for applied in blocks:
             parts = self._parts(applied)
             block = applied.block
             if parts:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Final
 
 from actors.node.errors import NodeDataError
-from actors.node.tail import LINGER_SECONDS, LateLine, Tail, Trouble, list_files, locate
+from actors.node.tail import LINGER_SECONDS, Item, LateLine, Tail, Trouble, list_files, locate
 from model.node.ingest import Applied, Ingest
 from model.node.lines import Form, Stream, folder_of
 from model.node.snapshot import Snapshot, SnapshotError, read_snapshot
+
+LINES_PER_PIECE: Final = 200
+"""Lines that are read before others get their turn: about a millisecond of work."""
+LONG_LINE_BYTES: Final = 100_000
+"""A line that is a piece of its own."""
 
 _READS_AT_THE_END: Final = 4
 """Reads without anything after which a stream is at its end: two, and as many to leave a file."""
@@ -66,6 +71,28 @@ def load_snapshot(path: Path, coins: Iterable[str] | None = None) -> Snapshot:
     return snapshot
 
 
+def feed(
+    ingest: Ingest, stream: Stream, items: Sequence[Item], now_ms: int = 0
+) -> Iterator[Iterator[Applied]]:
+    """Give what was read of a stream to whom it is for; yield, piece by piece, what came of it."""
+    lines: list[bytes] = []
+    for item in items:
+        if isinstance(item, bytes):
+            lines.append(item)
+            if len(lines) < LINES_PER_PIECE and len(item) < LONG_LINE_BYTES:
+                continue
+        ingest.lines(stream, lines)
+        lines = []
+        if isinstance(item, Trouble):
+            ingest.trouble(stream, item.what)
+        elif isinstance(item, LateLine):
+            ingest.late_line(stream, item.data)
+        yield ingest.blocks(now_ms)
+    if lines:
+        ingest.lines(stream, lines)
+        yield ingest.blocks(now_ms)
+
+
 def read_to_the_end(root: Path, form: Form, ingest: Ingest) -> Iterator[Applied]:
     """Yield all blocks after the height at which the books begin.
 
@@ -89,12 +116,6 @@ def read_to_the_end(root: Path, form: Form, ingest: Ingest) -> Iterator[Applied]
             items = tails[stream].rest()
             tails.pop(stream).close()
             ingest.joiner.end(stream)
-        for item in items:
-            if isinstance(item, Trouble):
-                ingest.trouble(stream, item.what)
-            elif isinstance(item, LateLine):
-                ingest.line(stream, item.data, is_late=True)
-            else:
-                ingest.line(stream, item)
-            yield from ingest.blocks(0)
+        for part in feed(ingest, stream, items):
+            yield from part
     yield from ingest.finish()

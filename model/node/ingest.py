@@ -8,28 +8,16 @@ told.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct, field
 
 from model.node.coins import BlockChanges, Coins, Fault
 from model.node.joiner import Joiner, NodeBlock
-from model.node.lines import (
-    Event,
-    Form,
-    Line,
-    Problem,
-    Stream,
-    checksum_of,
-    height_of,
-    is_rejection,
-    parse_line,
-)
-from model.node.sequence import Loss, Sequence
-
-_NOTHING: Final[list[Event]] = []
-_NO_PROBLEMS: Final[list[Problem]] = []
+from model.node.lines import Form, Line, Problem, Stream, height_of, parse_line, parse_run
+from model.node.sequence import JUMP_MAX, Loss
+from model.node.sequence import Sequence as LineSequence
 
 FAULTS_KEPT: Final = 1_000
 """Faults that wait to be told; further ones are only counted."""
@@ -70,35 +58,44 @@ class Ingest:
         self.counts = Counts()
         self.faults: list[Fault] = []
         self.wants_rejections = True
-        self._skimmed = Stream.STATUSES if form is Form.STREAMING else None
+        self._form = form
         known = frozenset(streams)
         height = coins.height if coins.height >= 0 else None
-        self.sequences = {stream: Sequence(stream, form, height) for stream in known}
+        self.sequences = {stream: LineSequence(stream, form, height) for stream in known}
         self.joiner = Joiner(form, known, coins.height)
 
-    def line(self, stream: Stream, data: bytes, *, is_late: bool = False) -> None:
-        """Take a line."""
-        self.counts.bytes += len(data)
-        if stream is self._skimmed and not self.wants_rejections and is_rejection(data):
-            height = height_of(data)
-            if height is not None and not is_late:
-                self._skim(stream, height, data)
-                return
-        self.take(parse_line(stream, data), is_late=is_late)
+    def lines(self, stream: Stream, lines: Sequence[bytes]) -> None:
+        """Take lines that follow each other in a file."""
+        counts = self.counts
+        counts.bytes += sum(map(len, lines))
+        if self._form is Form.BLOCK:
+            for data in lines:
+                self.take(parse_line(stream, data))
+            return
+        if stream is Stream.STATUSES and not self.wants_rejections:
+            lines = self._without_rejections(stream, lines)
+        for run in parse_run(stream, lines) if lines else ():
+            self.take(run)
 
-    def _skim(self, stream: Stream, height: int, data: bytes) -> None:
-        """Take a rejection, which changes nothing and which nobody follows, by its head alone."""
-        self.counts.lines += 1
-        self.counts.skimmed += 1
-        line = Line(stream, height, 0, "", "", _NOTHING, _NO_PROBLEMS, checksum_of(data))
-        news, losses = self.sequences[stream].take(line)
-        self._lose(losses)
-        if news is not None:
+    def late_line(self, stream: Stream, data: bytes) -> None:
+        """Take a line that was added to a file after the next one was begun."""
+        self.counts.bytes += len(data)
+        self.take(parse_line(stream, data), is_late=True)
+
+    def _without_rejections(self, stream: Stream, lines: Sequence[bytes]) -> Sequence[bytes]:
+        """Leave out rejections, which change nothing and which nobody follows."""
+        wanted = [data for data in lines if b'Rejected"' not in data]
+        self.counts.lines += len(lines) - len(wanted)
+        self.counts.skimmed += len(lines) - len(wanted)
+        height = height_of(lines[-1])
+        newest = self.sequences[stream].height
+        if height is not None and newest is not None and height <= newest + JUMP_MAX:
             self.joiner.pass_over(stream, height)
+        return wanted
 
     def take(self, line: Line | Problem, *, is_late: bool = False) -> None:
         """Take a line that was read already."""
-        self.counts.lines += 1
+        self.counts.lines += 1 if isinstance(line, Problem) else len(line.marks)
         sequence = self.sequences[line.stream]
         if isinstance(line, Problem):
             self._note(line)

@@ -12,7 +12,7 @@ and the other events of the line are kept. Unknown keys are ignored, since keys 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Final, TypeAlias
 from zlib import crc32
@@ -31,6 +31,9 @@ INTEGER_MAX: Final = 2**63 - 1
 
 TEXT_LENGTH_MAX: Final = 128
 """Longest name, address or hash that is believed; the longest real one has 66 characters."""
+
+MARK_BYTES_MAX: Final = 1_024
+"""Longest mark of a line that is its bytes themselves; of longer ones it is a checksum."""
 
 PROBLEMS_PER_LINE_MAX: Final = 100
 """Problems that are told of one line; what is beyond is only counted."""
@@ -201,8 +204,9 @@ class Line(Struct):
     """One line: its block, the node's clock when it was written (its text), and its events.
 
     ``skipped`` counts the events that could not be read, of which ``problems`` names the first.
-    ``crc`` is of the bytes from the events on, so that a line that is written again, with another
-    time of writing, can be told from one that says something else.
+    ``marks`` are of the bytes from the events on, one for each line that is in this one: so a line
+    that is written again, with another time of writing, can be told from one that says something
+    else. Where there are several, each line had one event.
     """
 
     stream: Stream
@@ -212,7 +216,7 @@ class Line(Struct):
     local_time: str
     events: list[Event]
     problems: list[Problem]
-    crc: int = 0
+    marks: list[bytes]
     skipped: int = 0
 
 
@@ -377,9 +381,42 @@ def is_rejection(data: bytes) -> bool:
     return b'Rejected"' in data
 
 
-def checksum_of(data: bytes) -> int:
-    """Return the checksum of a line's bytes from the events on; see ``Line``."""
-    return crc32(data[max(data.find(b'"events"'), 0) :])
+def mark_of(data: bytes) -> bytes:
+    """Return the mark of a line; see ``Line``. Of a long one it is a checksum."""
+    start = max(data.find(b'"events"'), 0)
+    if len(data) - start <= MARK_BYTES_MAX:
+        return data[start:]
+    return crc32(memoryview(data)[start:]).to_bytes(4, "big")
+
+
+def parse_run(stream: Stream, lines: Sequence[bytes]) -> list[Line | Problem]:
+    """Read lines that follow each other; those of one block, with an event each, become one."""
+    reader = _READERS[stream]
+    convert = reader.convert
+    runs: list[Line | Problem] = []
+    run: Line | None = None
+    try:
+        for data, envelope in zip(lines, reader.line.decode_lines(b"\n".join(lines)), strict=True):
+            if len(envelope.events) != 1:
+                return [parse_line(stream, line) for line in lines]
+            event = convert(envelope.events[0])
+            if run is None or run.height != envelope.block_number:
+                time_ms = time_ms_of(envelope.block_time)
+                run = _line(stream, envelope, time_ms, data)
+                runs.append(run)
+            else:
+                run.marks.append(mark_of(data))
+                run.local_time = envelope.local_time
+            run.events.append(event)
+    except (
+        *_BAD_JSON,
+        ValueError,  # a line that holds a newline, or one that is none: they do not fit together
+        InvalidTimeError,
+        _UnknownVariantError,
+        MalformedDecimalError,
+    ):
+        return [parse_line(stream, line) for line in lines]
+    return runs
 
 
 def parse_line(stream: Stream, data: bytes) -> Line | Problem:
@@ -427,7 +464,7 @@ def _line(stream: Stream, envelope: _Envelope, time_ms: int, data: bytes) -> Lin
         envelope.local_time,
         [],
         [],
-        checksum_of(data),
+        [mark_of(data)],
     )
 
 

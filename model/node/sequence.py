@@ -67,8 +67,8 @@ class Sequence:
         self._form = form
         self._start = height
         self._written: dict[int, int] = {}
-        self._open: list[int] = []
-        self._again: tuple[int, list[int]] | None = None
+        self._open: list[bytes] = []
+        self._again: tuple[int, list[bytes]] | None = None
         self._torn: Problem | None = None
         self._far: int | None = None
         self._told: deque[int] = deque(maxlen=DENSITY_BLOCKS)
@@ -94,7 +94,9 @@ class Sequence:
     def take_late(self, line: Line) -> list[Loss]:
         """Take a line that the node added to a file after the next one was begun."""
         known = self._written.get(line.height)
-        if line.height <= (self._start or -1) or (self._form is Form.BLOCK and known == line.crc):
+        if line.height <= (self._start or -1) or (
+            self._form is Form.BLOCK and known == _fold(line.marks)
+        ):
             return []
         return [self._loss(line.height, line.height, "a line came too late")]
 
@@ -128,11 +130,11 @@ class Sequence:
         assert self.height is not None
         height = line.height
         if height <= self.height:
-            if height != self.height or self._written.get(height) != line.crc:
+            if height != self.height or self._written.get(height) != _fold(line.marks):
                 self._note_rewind(height)
             self.repeated += 1
             known = self._written.get(height)
-            if known is not None and known != line.crc:
+            if known is not None and known != _fold(line.marks):
                 losses.append(self._loss(height, height, "written again with other content"))
             return None
         self._again = None
@@ -180,14 +182,14 @@ class Sequence:
         """While a node repeats itself: compare a block that it has now written again in full."""
         assert self._again is not None
         assert self.height is not None
-        again, crcs = self._again
+        again, marks = self._again
         if height == again:
             return
         if height < again:
             self.rewinds += 1
-        elif again == self.height and len(crcs) < len(self._open):
+        elif again == self.height and len(marks) < len(self._open):
             losses.append(self._loss(again, again, "written again with less content"))
-        elif again < self.height and self._written.get(again, _fold(crcs)) != _fold(crcs):
+        elif again < self.height and self._written.get(again, _fold(marks)) != _fold(marks):
             losses.append(self._loss(again, again, "written again with other content"))
         self._again = None if height > self.height else (height, [])
 
@@ -196,15 +198,22 @@ class Sequence:
         if self._again is None:
             self.rewinds += 1
             self._again = (line.height, [])
-        height, crcs = self._again
-        crcs.append(line.crc)
-        if height == self.height and len(crcs) > len(self._open):
-            self._open.append(line.crc)  # the node fell before it had written this
-            return line
-        self.repeated += 1
-        if height == self.height and self._open[len(crcs) - 1] != line.crc:
-            losses.append(self._loss(height, height, "written again with other content"))
-        return None
+        height, marks = self._again
+        news = 0
+        for mark in line.marks:
+            marks.append(mark)
+            if height == self.height and len(marks) > len(self._open):
+                self._open.append(mark)  # the node fell before it had written this
+                news += 1
+                continue
+            self.repeated += 1
+            if height == self.height and self._open[len(marks) - 1] != mark:
+                losses.append(self._loss(height, height, "written again with other content"))
+        if news == 0:
+            return None
+        if news < len(line.marks):
+            line.events, line.marks = line.events[-news:], line.marks[-news:]
+        return line
 
     def _close(self) -> None:
         if self._open and self.height is not None:
@@ -215,9 +224,9 @@ class Sequence:
 
     def _note(self, line: Line) -> None:
         if self._form is Form.BLOCK:
-            self._keep(line.height, line.crc)
+            self._keep(line.height, _fold(line.marks))
         else:
-            self._open.append(line.crc)
+            self._open += line.marks
 
     def _keep(self, height: int, crc: int) -> None:
         self._written[height] = crc
@@ -247,5 +256,5 @@ class Sequence:
         return Loss(self.stream, first, last, what)
 
 
-def _fold(crcs: list[int]) -> int:
-    return crc32(b"".join(crc.to_bytes(4, "big") for crc in crcs))
+def _fold(marks: list[bytes]) -> int:
+    return crc32(b"".join(marks))

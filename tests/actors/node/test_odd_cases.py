@@ -9,9 +9,9 @@ import pytest
 from attrs import define, field
 
 from actors.node.oddities import LOSSES, Mishap, OddNode
-from actors.node.offline import detect_form, read_to_the_end, streams_of
+from actors.node.offline import detect_form, feed, read_to_the_end, streams_of
 from actors.node.synthetic import Profile, SyntheticChain
-from actors.node.tail import LateLine, Tail, Trouble
+from actors.node.tail import Tail
 from actors.node.writer import path_of
 from model.node.book import NodeBook, compare
 from model.node.coins import Coins
@@ -61,13 +61,8 @@ class Reader:
         """Read what is there, and compare every book that is claimed with the truth."""
         self.now[0] += seconds
         for stream, tail in self.tails.items():
-            for item in tail.read():
-                if isinstance(item, Trouble):
-                    self.ingest.trouble(stream, item.what)
-                elif isinstance(item, LateLine):
-                    self.ingest.line(stream, item.data, is_late=True)
-                else:
-                    self.ingest.line(stream, item)
+            for blocks in feed(self.ingest, stream, tail.read(), int(self.now[0] * 1_000)):
+                self._judge(blocks)
         self._judge(self.ingest.blocks(int(self.now[0] * 1_000)))
 
     def end(self) -> None:

@@ -22,6 +22,7 @@ from model.node.lines import (
     folder_of,
     height_of,
     parse_line,
+    parse_run,
 )
 
 USER = "0x1111111111111111111111111111111111111111"
@@ -237,6 +238,31 @@ def test_damaged_lines_never_raise(data: st.DataObject) -> None:
         assert isinstance(parse_line(stream, bytes(whole)), Line | Problem)
 
 
+def test_lines_of_one_block_become_one() -> None:
+    """Lines with an event each are read together, block by block, and each keeps its mark."""
+    lines = [line(diff("remove", oid=oid), height=1 + oid // 3) for oid in range(5)]
+
+    runs = parse_run(Stream.DIFFS, lines)
+
+    assert [
+        (run.height, len(run.events), len(run.marks)) for run in runs if isinstance(run, Line)
+    ] == [
+        (1, 3, 3),
+        (2, 2, 2),
+    ]
+
+
+@pytest.mark.parametrize("bad", [b"", b"{", line(diff("explode")), line(diff("remove", px="x"))])
+def test_one_bad_line_among_many(bad: bytes) -> None:
+    """A line that cannot be read spoils none of those that it was read together with."""
+    good = line(diff("remove"))
+
+    runs = parse_run(Stream.DIFFS, [good, bad, good])
+
+    assert sum(len(run.events) for run in runs if isinstance(run, Line)) == 2
+    assert len(runs) == 3
+
+
 def test_height_by_a_look_at_the_head() -> None:
     """The height of a line is found without reading its events."""
     assert height_of(line(diff("remove"))) == 985148182
@@ -247,8 +273,8 @@ def test_same_events_have_the_same_checksum() -> None:
     """A line that is written again differs by its time of writing, and not by its checksum."""
     again = line(diff("remove")).replace(b"13.024084407", b"59.999999999", 1)
 
-    assert read(Stream.DIFFS, line(diff("remove"))).crc == read(Stream.DIFFS, again).crc
-    assert read(Stream.DIFFS, line(diff("remove", oid=1))).crc != read(Stream.DIFFS, again).crc
+    assert read(Stream.DIFFS, line(diff("remove"))).marks == read(Stream.DIFFS, again).marks
+    assert read(Stream.DIFFS, line(diff("remove", oid=1))).marks != read(Stream.DIFFS, again).marks
 
 
 @given(st.integers(0, 10**24))
