@@ -55,6 +55,19 @@ BENCHES: Final = {
         {},
         {"orders": 20_000, "rounds": 2},
     ),
+    "margin": Bench(
+        "margin",
+        "positions in many markets, liquidations, oracle moves beside idle accounts",
+        "signatures, the journal, views, the wire",
+        {},
+        {
+            "commands": 5_000,
+            "rounds": 1,
+            "liquidated": 500,
+            "populations": (100, 1_000),
+            "moves": 10,
+        },
+    ),
     "signing": Bench(
         "signing",
         "reading a signed action and recovering its signer",

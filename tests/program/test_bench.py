@@ -12,14 +12,15 @@ pytestmark = pytest.mark.program
 
 def test_the_command_prints_a_table() -> None:
     """Each benchmark that is named has its part, with what it leaves out."""
-    done = run_command("bench", "machine", "signing", "--quick", "--markdown")
+    done = run_command("bench", "machine", "margin", "signing", "--quick", "--markdown")
 
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stdout.splitlines() if line.startswith("## ")] == [
         "## machine",
+        "## margin",
         "## signing",
     ]
-    assert done.stdout.count("Left out: ") == 2
+    assert done.stdout.count("Left out: ") == 3
 
 
 def test_an_unknown_name_is_refused() -> None:
