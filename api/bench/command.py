@@ -97,6 +97,13 @@ BENCHES: Final = {
         {},
         {"messages": 5_000, "asks": 500, "rounds": 1, "crowds": (10,)},
     ),
+    "ingest": Bench(
+        "ingest",
+        "a real node's lines to books and to the frames of those who follow",
+        "reading the files, views of the public API, sockets",
+        {},
+        {"blocks": 10, "orders": 5_000, "populations": (10, 50)},
+    ),
     "recovery": Bench(
         "recovery",
         "start from a snapshot and a long journal after it",
