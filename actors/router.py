@@ -290,10 +290,7 @@ class Router(Actor):
                 kind = type(event)
                 if kind in _LEARNED:
                     directory.learn(event)
-                name_subjects = _SUBJECTS.get(kind)
-                if name_subjects is None:
-                    continue
-                for subject in name_subjects(event):
+                for subject in subjects_of(event):
                     if subject in attached:
                         parts[subject].append((index, event))
         for subject, events in parts.items():
@@ -318,6 +315,12 @@ class Router(Actor):
                 self._missing.pop(subject, None)
         if self._missing:
             self.context.set_timer("remind", REMIND_SECONDS, _Remind())
+
+
+def subjects_of(event: Event) -> tuple[Subject, ...]:
+    """Name the views that an event concerns, each once."""
+    name_subjects = _SUBJECTS.get(type(event))
+    return () if name_subjects is None else name_subjects(event)
 
 
 def _of_account(event: Any) -> tuple[Subject, ...]:
@@ -392,7 +395,7 @@ _SUBJECTS: Final[dict[type, Callable[[Any], tuple[Subject, ...]]]] = {
         _of_account,
     ),
 }
-"""The views that an event concerns, each once. Kinds that are not here concern no view."""
+"""How the views are named that an event concerns; kinds that are not here concern no view."""
 
 _LEARNED: Final = frozenset(
     (

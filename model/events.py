@@ -528,12 +528,13 @@ class TokenListed(Struct, frozen=True, array_like=True, tag=38):
 
 
 class TokenCredited(Struct, frozen=True, array_like=True, tag=39, gc=False):
-    """Tokens came in from outside, in 1e-8 tokens."""
+    """Tokens came in from outside, in 1e-8 tokens. ``usd`` as in ``TokenSent``."""
 
     account: Address
     token: TokenId
     amount_e8: int
     source: CreditSource
+    usd: int = 0
 
 
 class RequestsReserved(Struct, frozen=True, array_like=True, tag=40, gc=False):

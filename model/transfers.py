@@ -108,7 +108,8 @@ def credit_token(engine: MatchingEngine, command: CreditToken) -> Outcome:
         engine.credited_usd += usd
     engine.supply[token] += amount
     account_or_new(engine, command.account).balance(token).receive(amount)
-    return [TokenCredited(command.account, token, amount, command.source)]
+    usd = value_of(engine, token, amount)
+    return [TokenCredited(command.account, token, amount, command.source, usd)]
 
 
 # ---- between accounts and classes --------------------------------------------------------------

@@ -375,12 +375,12 @@ class AccountView:
                 self._add_tokens(event.token, event.amount_e8)
             case TokenSent():
                 sign = self._sign(event.sender, event.destination)
-                self._add_tokens(event.token, sign * event.amount_e8)
+                self._add_tokens(event.token, sign * event.amount_e8, event.usd)
             case AssetSent():
                 if event.sender == self.address:
-                    self._add_asset(event.token, -event.amount_e8, is_perp=event.from_perp)
+                    self._add_asset(event, -event.amount_e8, is_perp=event.from_perp)
                 if event.destination == self.address:
-                    self._add_asset(event.token, event.amount_e8, is_perp=event.to_perp)
+                    self._add_asset(event, event.amount_e8, is_perp=event.to_perp)
             case _:
                 pass  # a liquidation moves nothing by itself
 
@@ -388,18 +388,19 @@ class AccountView:
         """Return what a transfer counts for this account: -1, 1, or 0 to itself."""
         return (destination == self.address) - (sender == self.address)
 
-    def _add_asset(self, token: TokenId, amount_e8: int, *, is_perp: bool) -> None:
+    def _add_asset(self, event: AssetSent, amount_e8: int, *, is_perp: bool) -> None:
         if is_perp:
             self.cash += amount_e8 // E8_PER_MICRO_USD
         else:
-            self._add_tokens(token, amount_e8)
+            self._add_tokens(event.token, amount_e8, event.usd)
 
-    def _add_tokens(self, token: TokenId, amount_e8: int) -> None:
+    def _add_tokens(self, token: TokenId, amount_e8: int, cost_usd: int = 0) -> None:
+        """Add tokens, or take them out if negative; what comes cost what it was worth."""
         balance = self._balance(token)
         if amount_e8 < 0:
             balance.spend(-amount_e8)
         else:
-            balance.receive(amount_e8)
+            balance.receive(amount_e8, cost_usd * E8_PER_MICRO_USD)
 
     def _bought_requests(self, event: RequestsReserved, _: Moment) -> AccountChanges:
         if event.account != self.address:

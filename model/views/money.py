@@ -177,7 +177,7 @@ def _worth(event: TokenSent | AssetSent | TokenCredited) -> int:
     """Return what tokens were worth, in micro-USD, rounded down."""
     if event.token == USDC:
         return event.amount_e8 // E8_PER_MICRO_USD
-    return 0 if isinstance(event, TokenCredited) else event.usd
+    return event.usd
 
 
 def _entry(at: Moment, kind: str, usd: int, account: Address, **more: Any) -> LedgerRecord:

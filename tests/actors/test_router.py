@@ -150,7 +150,9 @@ async def test_blocks_from_before_a_start_are_ignored(
             await floor.source.submit(credit(usd=usd))
         router.tell("something it falls over")
         floor.system.inspect("router").resume()
-        await run(floor, credit(usd=4))
+        await floor.source.submit(credit(usd=4))
+        await trio.sleep(1)
+        await catch_up(floor)
 
         assert floor.directory.height == 5
 

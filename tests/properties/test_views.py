@@ -1,125 +1,87 @@
-"""Views that follow the events agree with the exchange that made them."""
+"""Views that are given what the router names them agree with the exchange, whatever it did."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from itertools import groupby
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from model.commands import (
-    ApproveAgent,
-    CancelOrders,
-    CancelSpec,
-    Command,
-    Credit,
-    CreditSource,
-    ListMarket,
-    ModifyOrders,
-    ModifySpec,
-    MoveOracle,
-    OpenExchange,
-    OraclePrice,
-    OrderSpec,
-    PlaceOrders,
-    Tif,
-    UpdateLeverage,
-    UsdSend,
-)
-from model.events import Event
+from actors.router import Directory, subjects_of
+from model.blocks import GENESIS_DIGEST
+from model.commands import OpenExchange, UsdSend
+from model.events import CommandRefused, Event, OrderPlaced, UsdSent
 from model.exchange import Exchange
-from model.ids import Address, AssetId, Cloid, OrderId
-from model.instruments import Instrument
+from model.ids import BACKSTOP, Address, AssetId
 from model.state import AccountState, RestingOrder
-from model.units import E8, USD
 from model.universe import Universe
 from model.views.account import AccountView
 from model.views.depth import Level
+from model.views.holdings import NOTHING_HELD, AllHoldings, HoldingsRecord
 from model.views.market import MarketView
-from model.views.open_orders import FILLED, OPEN
+from model.views.open_orders import FILLED, OPEN, TRIGGERED
 from model.views.records import Moment, OrderRecord
 from model.views.summary import summarize
+from tests.properties.commands import ACCOUNTS, FULL_TERMS, PLAIN_TERMS, START_MS, SUB_ACCOUNTS
+from tests.properties.test_exchange_machine import Block, histories, opened
 
-ASSETS = [AssetId(0), AssetId(1)]
-ACCOUNTS = [Address("0x" + digit * 40) for digit in "123"]
-INSTRUMENTS = [
-    Instrument(ASSETS[0], "BTC", 5, 40, 65_000 * E8),
-    Instrument(ASSETS[1], "7203", 0, 10, 20 * E8),
-]
-UNIVERSE = Universe(INSTRUMENTS)
-START_MS = 1_700_000_000_000
-TIFS = [tif for tif in Tif if tif is not Tif.LIQUIDATION_MARKET]
-"""What orders may ask for; the last is the exchange's own."""
-
-who = st.sampled_from(ACCOUNTS)
-assets = st.sampled_from(ASSETS)
+STRANGER = Address("0x" + "9" * 40)
+UNUSED_NONCE = START_MS + 40_000_000
+OWNERS = (*ACCOUNTS, BACKSTOP, *SUB_ACCOUNTS)
 
 
-@st.composite
-def orders(draw: st.DrawFn) -> OrderSpec:
-    """Draw an order near the opening price, small enough to be affordable now and then."""
-    asset = draw(assets)
-    instrument = INSTRUMENTS[asset]
-    step = E8 if asset == 0 else E8 // 100
-    price = instrument.opening_price_e8 + draw(st.integers(-3, 3)) * step
-    lots = draw(st.integers(1, 5)) * (1_000 if asset == 0 else 10)
-    cloid = draw(st.none() | st.integers(0, 3).map(lambda n: Cloid(f"0x{n:032x}")))
-    return OrderSpec(
-        asset,
-        draw(st.booleans()),
-        price,
-        lots * instrument.lot_e8,
-        draw(st.sampled_from(TIFS)),
-        draw(st.booleans()) and draw(st.booleans()),
-        cloid,
-    )
+class Followers:
+    """Views of every market and account of an exchange, and of who exists, from its state on."""
 
+    def __init__(self, exchange: Exchange) -> None:
+        now = exchange.time_ms
+        self.universe = Universe(exchange.instruments, exchange.tokens)
+        self.markets = {
+            one.asset: MarketView(exchange.market_state(one.asset), now) for one in self.universe
+        }
+        self.accounts = {at: self._open(exchange, at) for at in OWNERS}
+        self.directory = Directory(
+            universe=self.universe,
+            accounts=set(exchange.addresses()),
+            sub_accounts=exchange.sub_accounts(),
+            supply=exchange.supply(),
+        )
+        self.records: list[OrderRecord] = []
 
-@st.composite
-def commands(draw: st.DrawFn, nonce: int) -> Command:
-    """Draw one command of a client, of the oracle or of the treasury."""
-    head = (draw(who), nonce, None, None)
-    target = OrderId(draw(st.integers(1, 12)))
-    asset = draw(assets)
-    kind = draw(st.sampled_from("ooooooooocmlatpc"))
-    match kind:
-        case "o":
-            return PlaceOrders(*head, tuple(draw(st.lists(orders(), min_size=1, max_size=3))))
-        case "c":
-            return CancelOrders(*head, (CancelSpec(asset, target),))
-        case "m":
-            return ModifyOrders(*head, (ModifySpec(target, draw(orders())),))
-        case "l":
-            return UpdateLeverage(*head, asset, True, draw(st.sampled_from([1, 5, 10, 20])))
-        case "a":
-            agent = Address("0x" + draw(st.sampled_from("0ab")) * 40)
-            return ApproveAgent(*head, agent, draw(st.sampled_from(["", "bot"])))
-        case "t":
-            return UsdSend(*head, draw(who), draw(st.integers(1, 300)) * USD)
-        case "p":
-            price = INSTRUMENTS[asset].opening_price_e8 * draw(st.integers(80, 120)) // 100
-            return MoveOracle((OraclePrice(asset, price),))
-        case _:
-            raise AssertionError(kind)
+    def _open(self, exchange: Exchange, address: Address) -> AccountView:
+        return AccountView(exchange.account_state(address), self.universe)
 
+    def take_block(self, exchange: Exchange, events: list[Event]) -> None:
+        """Give every view the events that name its subject."""
+        at = Moment(exchange.height, exchange.time_ms, 0)
+        for event in events:
+            self.directory.learn(event)
+        for asset, market in self.markets.items():
+            mine = [(0, event) for event in events if asset in subjects_of(event)]
+            market.apply(at.height, at.time_ms, mine)
+        for event in events:
+            for subject in subjects_of(event):
+                account = self.accounts.get(subject) if isinstance(subject, str) else None
+                if account is not None:
+                    self.records += account.apply(event, at).orders
 
-@st.composite
-def histories(draw: st.DrawFn) -> list[Command]:
-    """Draw a history of up to 60 commands."""
-    count = draw(st.integers(1, 60))
-    return [draw(commands(START_MS + index)) for index in range(count)]
-
-
-def opened() -> Exchange:
-    """Return an exchange with two markets and three accounts, two of them funded well."""
-    exchange = Exchange()
-    exchange.begin_block(1, START_MS)
-    exchange.apply(OpenExchange(450, 150))
-    for instrument in INSTRUMENTS:
-        exchange.apply(ListMarket(instrument))
-    for account, usd in zip(ACCOUNTS, (10_000, 2_000, 150), strict=True):
-        exchange.apply(Credit(account, usd * USD, CreditSource.FUND))
-    return exchange
+    def compare(self, exchange: Exchange) -> None:
+        """Hold every view beside what the exchange tells itself."""
+        for asset, market in self.markets.items():
+            state = exchange.market_state(asset)
+            assert list(market.book.bids) == levels_of(state.bids)
+            assert list(market.book.asks) == levels_of(state.asks)
+            assert (market.mark, market.last) == (state.mark, state.last)
+            assert (market.oracle, market.open_interest) == (state.oracle, state.open_interest)
+            assert (market.premium, market.funding_rate) == (state.premium, state.funding_rate)
+        for address, account in self.accounts.items():
+            told = account.to_state(exchange.time_ms)
+            assert told == comparable(exchange.account_state(address), exchange.time_ms)
+        assert self.directory.accounts == exchange.addresses()
+        assert self.directory.sub_accounts == exchange.sub_accounts()
+        assert self.directory.supply == exchange.supply()
+        assert list(self.universe) == exchange.instruments
+        assert tuple(self.universe.tokens) == exchange.tokens
 
 
 def levels_of(side: Sequence[RestingOrder]) -> list[Level]:
@@ -131,111 +93,124 @@ def levels_of(side: Sequence[RestingOrder]) -> list[Level]:
     return levels
 
 
-def without_expired(state: AccountState, time_ms: int) -> AccountState:
-    """Return a state with the agents that may still sign and its orders by id."""
-    agents = tuple(agent for agent in state.agents if time_ms < agent.valid_until)
-    ordered = tuple(sorted(state.orders, key=lambda order: order.oid))
-    return AccountState(
-        state.address, state.known, state.cash, state.volume, state.positions, ordered, agents
+def comparable(state: AccountState, time_ms: int) -> AccountState:
+    """Return a state in the order of the view, without what no event tells."""
+    return replace(
+        state,
+        agents=tuple(agent for agent in state.agents if time_ms < agent.valid_until),
+        orders=tuple(sorted(state.orders, key=lambda order: order.oid)),
+        triggers=tuple(sorted(state.triggers, key=lambda trigger: trigger.oid)),
+        fees=None,
+        requests=None,
     )
 
 
-class Followers:
-    """Views of every market and account of an exchange, started from its state."""
-
-    def __init__(self, exchange: Exchange) -> None:
-        now = exchange.time_ms
-        self.markets = [MarketView(exchange.market_state(asset), now) for asset in ASSETS]
-        self.accounts = [AccountView(exchange.account_state(at), UNIVERSE) for at in ACCOUNTS]
-        self.records: dict[OrderId, list[OrderRecord]] = defaultdict(list)
-
-    def apply(self, exchange: Exchange, events: list[Event]) -> None:
-        """Give every view the events that name its subject."""
-        height, now = exchange.height, exchange.time_ms
-        for market in self.markets:
-            mine = [
-                (0, event)
-                for event in events
-                if getattr(event, "asset", None) == market.instrument.asset
-            ]
-            market.apply(height, now, mine)
-        for event in events:
-            for account in self.accounts:
-                for record in account.apply(event, Moment(height, now, 0)).orders:
-                    self.records[record.oid].append(record)
+def held_by(exchange: Exchange, address: Address) -> tuple[object, ...]:
+    """Return money, sizes and tokens of an account, as the exchange tells."""
+    state = exchange.account_state(address)
+    return (
+        state.cash + sum(position.isolated_usd for position in state.positions),
+        tuple((position.asset, position.size) for position in state.positions if position.size),
+        tuple((balance.token, balance.total_e8) for balance in state.balances),
+    )
 
 
-@settings(max_examples=60, deadline=None)
-@given(history=histories(), attach_at=st.integers(0, 60))
-def test_views_equal_the_state_they_follow(history: list[Command], attach_at: int) -> None:
+@settings(max_examples=30, deadline=None)
+@given(
+    blocks=histories,
+    attach_at=st.integers(0, 4),
+    terms=st.sampled_from([PLAIN_TERMS, FULL_TERMS]),
+)
+def test_views_equal_the_state_they_follow(
+    blocks: list[Block], attach_at: int, terms: OpenExchange
+) -> None:
     """Whenever a view starts, following the events gives what the exchange itself would tell."""
-    exchange = opened()
+    exchange = opened(terms)
     views = Followers(exchange)
-    for index, command in enumerate(history):
-        exchange.begin_block(exchange.height + 1, exchange.time_ms + 1)
-        events = exchange.apply(command)
+    for index, (pause_ms, commands) in enumerate(blocks):
+        exchange.begin_block(exchange.height + 1, exchange.time_ms + pause_ms)
+        events = [event for command in commands for event in exchange.apply(command)]
         if index == attach_at:
             views = Followers(exchange)
         else:
-            views.apply(exchange, events)
-
-    for market in views.markets:
-        state = exchange.market_state(market.instrument.asset)
-        assert list(market.book.bids) == levels_of(state.bids)
-        assert list(market.book.asks) == levels_of(state.asks)
-        assert (market.oracle, market.mark, market.last, market.open_interest) == (
-            state.oracle,
-            state.mark,
-            state.last,
-            state.open_interest,
-        )
-    for account in views.accounts:
-        expected = without_expired(exchange.account_state(account.address), exchange.time_ms)
-        assert account.to_state(exchange.time_ms) == expected
+            views.take_block(exchange, events)
+    views.compare(exchange)
+    assert views.directory.digest == GENESIS_DIGEST
 
 
-@settings(max_examples=40, deadline=None)
-@given(history=histories())
-def test_withdrawable_is_what_may_be_sent(history: list[Command]) -> None:
-    """The exchange lets go of the last micro-USD that the summary promises, and not of one more."""
-    exchange = opened()
+@settings(max_examples=30, deadline=None)
+@given(blocks=histories)
+def test_records_of_an_order_tell_one_life(blocks: list[Block]) -> None:
+    """An order is open or triggered with ever less until one last status, and nothing follows."""
+    exchange = opened(FULL_TERMS)
     views = Followers(exchange)
-    for command in history:
-        exchange.begin_block(exchange.height + 1, exchange.time_ms + 1)
-        views.apply(exchange, exchange.apply(command))
-    marks = [market.mark for market in views.markets]
-    stranger = Address("0x" + "9" * 40)
+    placed: set[int] = set()
+    for pause_ms, commands in blocks:
+        exchange.begin_block(exchange.height + 1, exchange.time_ms + pause_ms)
+        events = [event for command in commands for event in exchange.apply(command)]
+        placed |= {event.oid for event in events if isinstance(event, OrderPlaced)}
+        views.take_block(exchange, events)
 
-    for account in views.accounts:
-        free = summarize(account, UNIVERSE, marks).withdrawable
-        exchange.begin_block(exchange.height + 1, exchange.time_ms + 1)
-        head = (account.address, exchange.time_ms, None, None)
-        (refused,) = exchange.apply(UsdSend(*head, stranger, free + 1))
-        assert type(refused).__name__ == "CommandRefused"
-        if free:
-            head = (account.address, exchange.time_ms + 1, None, None)
-            (sent,) = exchange.apply(UsdSend(*head, stranger, free))
-            assert type(sent).__name__ == "UsdSent"
-
-
-@settings(max_examples=60, deadline=None)
-@given(history=histories())
-def test_records_of_an_order_tell_one_life(history: list[Command]) -> None:
-    """An order is open with ever less until one last status, and nothing follows that."""
-    exchange = opened()
-    views = Followers(exchange)
-    for command in history:
-        exchange.begin_block(exchange.height + 1, exchange.time_ms + 1)
-        views.apply(exchange, exchange.apply(command))
-
-    views.records.pop(OrderId(0), None)
-    for records in views.records.values():
+    lives: dict[int, list[OrderRecord]] = {}
+    for record in views.records:
+        lives.setdefault(record.oid, []).append(record)
+    lives.pop(0, None)
+    assert placed <= set(lives)
+    for oid, records in lives.items():
         statuses = [record.status for record in records]
-        remaining = [record.remaining for record in records]
-        assert all(status == OPEN for status in statuses[:-1])
+        assert set(statuses[:-1]) <= {OPEN, TRIGGERED}
+        assert statuses.count(TRIGGERED) <= 1
+        remaining = [record.remaining for record in records if record.trigger is None]
         assert remaining == sorted(remaining, reverse=True)
-        assert (records[-1].remaining == 0) == (statuses[-1] == FILLED)
+        assert (statuses[-1] == FILLED) <= (records[-1].remaining == 0)
         is_open = any(
-            account.open_orders.get(records[-1].oid) is not None for account in views.accounts
+            view.open_orders.get(records[-1].oid) is not None or oid in view.open_orders.triggers
+            for view in views.accounts.values()
         )
         assert is_open == (statuses[-1] == OPEN)
+
+
+@settings(max_examples=30, deadline=None)
+@given(blocks=histories)
+def test_holdings_are_those_of_the_exchange(blocks: list[Block]) -> None:
+    """Worth over time rests on the same money, sizes and tokens."""
+    exchange = opened(FULL_TERMS)
+    universe = Universe(exchange.instruments, exchange.tokens)
+    held: dict[Address, HoldingsRecord] = {}
+    for address in exchange.addresses():
+        cash, sizes, tokens = held_by(exchange, address)
+        held[address] = HoldingsRecord(cash, sizes, tokens, 0, 0)  # type: ignore[arg-type]
+    started = dict(held)
+    book = AllHoldings(universe, lambda account: started.get(account, NOTHING_HELD))
+    for pause_ms, commands in blocks:
+        exchange.begin_block(exchange.height + 1, exchange.time_ms + pause_ms)
+        for command in commands:
+            for event in exchange.apply(command):
+                book.apply(event, Moment(exchange.height, exchange.time_ms, 0))
+        held.update(book.take_touched())
+    for address in exchange.addresses():
+        record = held.get(address, NOTHING_HELD)
+        assert (record.cash, record.sizes, record.tokens) == held_by(exchange, address)
+
+
+@settings(max_examples=30, deadline=None)
+@given(blocks=histories)
+def test_withdrawable_is_what_may_be_sent(blocks: list[Block]) -> None:
+    """The exchange lets go of the last micro-USD that the summary promises, and not of one more."""
+    exchange = opened(PLAIN_TERMS)
+    views = Followers(exchange)
+    for pause_ms, commands in blocks:
+        exchange.begin_block(exchange.height + 1, exchange.time_ms + pause_ms)
+        views.take_block(exchange, [e for command in commands for e in exchange.apply(command)])
+    perps = range(len(views.universe.perps))
+    marks = [views.markets[asset].mark for asset in map(AssetId, perps)]
+
+    for address in ACCOUNTS[:3]:
+        free = summarize(views.accounts[address], views.universe, marks).withdrawable
+        head = (address, UNUSED_NONCE, None, None)
+        (refused,) = exchange.apply(UsdSend(*head, STRANGER, free + 1))
+        assert isinstance(refused, CommandRefused)
+        if free:
+            head = (address, UNUSED_NONCE + 1, None, None)
+            (sent,) = exchange.apply(UsdSend(*head, STRANGER, free))
+            assert isinstance(sent, UsdSent)
