@@ -148,7 +148,7 @@ async def open_node_program(
     gateway = NodeGateway(registry, telemetry)
     entry = NodeEntry(settings.upstream)
     program = NodeProgram(settings, gateway, entry, Questions(gateway, entry), _snapshots(settings))
-    _watch_gauges(gateway)
+    watch_node_gauges(gateway)
     try:
         async with open_system(
             _tree(program, serve=serve), registry=registry, hooks=_TreeHooks(gateway)
@@ -398,7 +398,8 @@ class _TreeHooks(Hooks):
             )
 
 
-def _watch_gauges(gateway: NodeGateway) -> None:
+def watch_node_gauges(gateway: NodeGateway) -> None:
+    """Have the metrics show how the node's data stands."""
     watch, total, status = gateway.telemetry.watch, gateway.telemetry.watch_total, gateway.status
     watch("zaraba_connections", "WebSocket connections.", lambda: len(gateway.connections))
     watch("zaraba_node_height", "Newest block that was applied.", lambda: status.height)

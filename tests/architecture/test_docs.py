@@ -17,14 +17,18 @@ import pytest
 
 from actors.channels import POLICIES
 from actors.storage import Report
+from actors.telemetry import Telemetry
 from api import cli, serve, verify
 from api.exchange.wire import UNSUPPORTED_TYPES, Action
 from api.info import ANSWERS
+from api.node.gateway import NodeGateway
+from api.node.program import watch_node_gauges
 from api.program import open_program
 from api.settings import Settings, settings_from_environment
 from api.subscriptions import COIN_CHANNELS, USER_CHANNELS
 from api.wire.metadata import FIXED_ANSWERS
 from model.refusals import WIRE
+from supervision import Registry
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
@@ -43,6 +47,7 @@ INTERRUPTED = 130
 
 OPERATIONS = ROOT / "docs" / "operations.md"
 COMPATIBILITY = ROOT / "docs" / "compatibility.md"
+NODE = ROOT / "docs" / "node.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
 
@@ -334,7 +339,22 @@ async def test_metrics_are_listed(tmp_path: Path) -> None:
         }
 
     assert sorted(names_in(column(OPERATIONS, "Metrics", 0))) == sorted(shown)
-    assert {name for page in documents() for name in METRIC.findall(prose(page))} <= shown
+    beside_a_node = set(names_in(column(NODE, "Metrics of a node", 0)))
+    used = {name for page in documents() for name in METRIC.findall(prose(page))}
+    assert used <= shown | beside_a_node
+
+
+def test_metrics_of_a_node_are_listed() -> None:
+    """The table of a node's metrics has each of them, and no other."""
+    gateway = NodeGateway(Registry(), Telemetry())
+    watch_node_gauges(gateway)
+    shown = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for family in gateway.telemetry.registry.collect()
+        if family.name.startswith("zaraba_node_")
+    }
+
+    assert sorted(names_in(column(NODE, "Metrics of a node", 0))) == sorted(shown)
 
 
 async def test_tree_is_drawn_as_it_is(tmp_path: Path) -> None:
