@@ -61,7 +61,9 @@ def test_only_markets_that_wander_are_moved() -> None:
     still = evolve(config.markets[1], oracle=OracleSource.OPERATOR)
     quiet = evolve(config, markets=(config.markets[0], still, *config.markets[2:]))
 
-    oracle = demo_children(demo(config=quiet))[0].start()
+    start = demo_children(demo(config=quiet))[0].start
+    assert callable(start)
+    oracle = start()
 
     assert isinstance(oracle, Oracle)
     moved = [market.instrument.name for market in oracle.markets]
