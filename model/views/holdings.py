@@ -183,7 +183,7 @@ def _put(holdings: Holdings, token: TokenId, usd: int, amount_e8: int, *, is_per
 def worth_of(held: HoldingsRecord, marks: Mapping[AssetId, int], universe: Universe) -> Worth:
     """Return what holdings are worth at mark prices in ticks; a market without one counts nothing.
 
-    Tokens are valued at the mark of their pair, in whole lots.
+    Tokens are valued at the mark of their pair, rounded down.
     """
     perp = held.cash + sum(size * marks.get(asset, 0) for asset, size in held.sizes)
     pairs = {pair.base: pair for pair in universe.pairs}
@@ -193,7 +193,7 @@ def worth_of(held: HoldingsRecord, marks: Mapping[AssetId, int], universe: Unive
         if token == USDC:
             spot += amount // E8_PER_MICRO_USD
         elif pair is not None:
-            spot += amount // pair.lot_e8 * marks.get(pair.asset, 0) // E8_PER_MICRO_USD
+            spot += amount * marks.get(pair.asset, 0) // (pair.lot_e8 * E8_PER_MICRO_USD)
     total = perp + spot
     return Worth(total, perp, total - held.paid_in, perp - held.paid_in_perp)
 
