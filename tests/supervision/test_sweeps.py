@@ -207,7 +207,6 @@ SCENARIOS: list[Act] = [
     talk,
     crash,
     fail_again,
-    fall_together,
     back_off,
     give_up,
     use_pool,
@@ -215,7 +214,9 @@ SCENARIOS: list[Act] = [
     control,
     overflow,
     overstay,
+    fall_together,
 ]
+"""Each runs under one strategy, by its place: some need a group, some a child that stays failed."""
 
 
 # ---- how they are struck -----------------------------------------------------------------------
