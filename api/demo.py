@@ -24,7 +24,6 @@ from api.config import ExchangeConfig, OracleSource
 from api.eip712 import keccak256
 from api.settings import DEMO_SEED
 from api.signing import Chain, SigningKey, sign_l1_action
-from model.commands import ListMarket
 from model.ids import AssetId
 from model.instruments import Instrument
 from model.units import parse_decimal
@@ -108,11 +107,7 @@ def _spot_children(demo: Demo) -> Iterator[ChildSpec]:
     """Yield a maker and a taker for each pair, where somebody gives them tokens."""
     if demo.fund_token is None:
         return
-    pairs = [
-        command.instrument
-        for command in demo.config.listings()
-        if isinstance(command, ListMarket) and command.instrument.is_spot
-    ]
+    pairs = [instrument for instrument in demo.config.listed if instrument.is_spot]
     read_prices = pair_price_reader(demo.info, {pair.name: pair.asset for pair in pairs})
     for pair, table in zip(pairs, demo.config.pairs, strict=True):
         venue = Venue(demo.exchange, demo.info, read_prices, demo.clock_ms, [pair])

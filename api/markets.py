@@ -13,7 +13,6 @@ from api.admin import AdminError, AdminUnreachableError, ask_admin
 from api.config import ConfigError, load_config
 from api.config.read import read_text
 from api.market_rows import market_row, table
-from model.commands import ListMarket
 
 EXIT_OK: Final = 0
 EXIT_REFUSED: Final = 1
@@ -62,10 +61,7 @@ def run_add_markets(data: Path, file: Path) -> int:
 
 
 def _configured(path: Path | None) -> list[dict[str, object]]:
-    commands = load_config(path).genesis()
-    return [
-        market_row(command.instrument) for command in commands if isinstance(command, ListMarket)
-    ]
+    return [market_row(instrument) for instrument in load_config(path).listed]
 
 
 def _complain(text: str) -> int:

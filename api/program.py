@@ -508,8 +508,12 @@ def _explains_itself(report: Report) -> bool:
 
 
 def _compare_markets(config: ExchangeConfig, directory: Directory) -> None:
-    """Say so if the exchange that was found is not the one that the configuration describes."""
-    if tuple(config.instruments) != tuple(directory.universe):
+    """Say so if the exchange that was found is not the one that the configuration describes.
+
+    Markets that were added to it later are no difference.
+    """
+    found, described = directory.universe, config.listed
+    if not set(described) <= set(found):
         log.warning("the markets are those of the data directory; the configuration has others")
 
 

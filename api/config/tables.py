@@ -305,6 +305,12 @@ class ExchangeConfig(ListedTables):
         """The perpetuals as the model knows them, by asset id."""
         return tuple(market.instrument(AssetId(index)) for index, market in enumerate(self.markets))
 
+    @property
+    def listed(self) -> tuple[Instrument, ...]:
+        """All markets as the model knows them, pairs behind perpetuals."""
+        listings = self.listings()
+        return tuple(each.instrument for each in listings if isinstance(each, ListMarket))
+
     def genesis(self) -> list[AdminCommand]:
         """Return the commands that open the exchange."""
         fees = self.fees

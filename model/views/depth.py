@@ -162,7 +162,8 @@ class BookView:
             self._orders[event.oid] = [side.sign, event.price, event.lots]
             side.add(event.price, event.lots)
         elif isinstance(event, OrderCanceled):
-            self._reduce(event.oid, event.remaining)
+            if event.oid in self._orders:  # else a trigger that never was in the book
+                self._reduce(event.oid, event.remaining)
         elif isinstance(event, Traded) and event.kind not in OFF_BOOK:
             self._reduce(event.maker.oid, event.lots)
             self._reduce(event.taker.oid, event.lots)

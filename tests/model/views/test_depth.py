@@ -186,3 +186,13 @@ def test_buckets_lose_nothing_and_flatter_nobody(
             assert all(
                 abs(bucket.price - p) < mantissa * 10 ** max(0, len(str(p)) - figures) for p in held
             )
+
+
+def test_a_trigger_that_is_cancelled_was_never_in_the_book() -> None:
+    """Its cancelling has the form of any other, and changes nothing here."""
+    book = book_of([(99, 5)], [(101, 5)])
+    before = book.levels()
+
+    book.apply(canceled(77, 3))
+
+    assert book.levels() == before
