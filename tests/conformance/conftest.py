@@ -13,10 +13,7 @@ import pytest
 from tests.conformance.ccxt_users import CcxtUser, ProUser
 from tests.conformance.record import Recorder, Result
 from tests.conformance.wallets import Wallet
-from tests.program.fixtures import markets_file
-from tests.program.harness import SPARE_MARKETS, TEST_HOOKS, Program, spare_name
-
-__all__ = ["markets_file"]
+from tests.program.harness import TEST_HOOKS, Program, spare_name, write_config
 
 HERE: Final = Path(__file__).parent
 RECORDER: Final = pytest.StashKey[Recorder]()
@@ -25,6 +22,20 @@ LAST: Final = "test_compatibility_page.py"
 
 
 # ---- the exchange and its users ----------------------------------------------------------------
+
+SPARE_MARKETS: Final = 70
+"""Perpetuals of a module that none of its tests shares with another, unless it wants to."""
+REQUESTS: Final = "requests_per_address = "
+
+
+@pytest.fixture(scope="session")
+def markets_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default settings with spare perpetuals, and Hyperliquid's allowance of requests."""
+    path = write_config(tmp_path_factory.mktemp("config") / "markets.toml", SPARE_MARKETS)
+    text = path.read_text(encoding="utf-8")
+    assert f"{REQUESTS}0" in text
+    path.write_text(text.replace(f"{REQUESTS}0", f"{REQUESTS}10000"), encoding="utf-8")
+    return path
 
 
 @pytest.fixture(scope="module")

@@ -94,7 +94,7 @@ _FURTHER: Final[dict[str, dict[str, Any]]] = {
     "userFillsByTime": {"startTime": 0},
     "userTwapSliceFillsByTime": {"startTime": 0},
     "orderStatus": {"oid": 1},
-    "marginTable": {"id": 40},
+    "marginTable": {"id": 25},
     "maxBuilderFee": {"builder": USER},
     "preTransferCheck": {"source": USER},
     "tokenDetails": {"tokenId": "0x6d1e7cde53ba9467b783cb7c530ce054"},

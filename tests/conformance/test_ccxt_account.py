@@ -8,17 +8,11 @@ import ccxt
 import eth_account
 import pytest
 
-from tests.conformance.marks import not_yet
 from tests.program.harness import Program
 
 pytestmark = pytest.mark.program
 
 Open = Callable[..., Any]
-
-ISOLATED = "isolated margin"
-TRANSFERS = "transfers beyond usdSend"
-SUB_ACCOUNTS = "sub-accounts"
-BUDGET = "request budgets"
 
 
 def open_long(maker: Any, user: Any, symbol: str, amount: float = 0.5) -> None:
@@ -119,7 +113,6 @@ def test_leverage(open_ccxt: Open, symbol: str) -> None:
     assert (position["leverage"], position["initialMargin"]) == (5, 200.0)
 
 
-@not_yet(ISOLATED)
 def test_margin_mode(open_ccxt: Open, symbol: str) -> None:
     """A market can be set to isolated margin and back while there is no position."""
     maker, user = open_ccxt(), open_ccxt()
@@ -135,7 +128,6 @@ def test_margin_mode(open_ccxt: Open, symbol: str) -> None:
         user.exchange.set_margin_mode("cross", symbol, {"leverage": 5})
 
 
-@not_yet(ISOLATED)
 def test_margin_of_a_position(open_ccxt: Open, symbol: str) -> None:
     """Margin goes to an isolated position and comes back, as far as it can be spared."""
     maker, user = open_ccxt(), open_ccxt()
@@ -158,7 +150,6 @@ def test_margin_of_a_position(open_ccxt: Open, symbol: str) -> None:
 
 
 @pytest.mark.shows("ccxt", "transfer between spot and swap")
-@not_yet(TRANSFERS)
 def test_transfer_between_spot_and_swap(open_ccxt: Open) -> None:
     """Collateral moves to the spot side and back; what is not there does not."""
     user = open_ccxt(1_000)
@@ -172,7 +163,6 @@ def test_transfer_between_spot_and_swap(open_ccxt: Open) -> None:
         user.exchange.transfer("USDC", 60.01, "spot", "swap")
 
 
-@not_yet(TRANSFERS)
 def test_withdraw(open_ccxt: Open) -> None:
     """A withdrawal leaves the account at once and is in the ledger with its fee."""
     user = open_ccxt(1_000)
@@ -188,7 +178,6 @@ def test_withdraw(open_ccxt: Open) -> None:
 
 
 @pytest.mark.shows("ccxt", "transfer between main and sub-account")
-@not_yet(SUB_ACCOUNTS)
 def test_sub_account(open_ccxt: Open, symbol: str) -> None:
     """A sub-account is made, funded, traded by its master's key, and read by its address."""
     user = open_ccxt(1_000)
@@ -206,7 +195,6 @@ def test_sub_account(open_ccxt: Open, symbol: str) -> None:
 
 
 @pytest.mark.shows("ccxt", "transfer of spot balances to a sub-account")
-@not_yet(SUB_ACCOUNTS)
 def test_spot_transfer_to_a_sub_account(open_ccxt: Open) -> None:
     """Spot balances move between an account and its sub-account."""
     user = open_ccxt(1_000)
@@ -219,7 +207,6 @@ def test_spot_transfer_to_a_sub_account(open_ccxt: Open) -> None:
 
 
 @pytest.mark.shows("ccxt", "transfer between spot and swap of a sub-account")
-@not_yet(SUB_ACCOUNTS)
 def test_class_transfer_of_a_sub_account(open_ccxt: Open) -> None:
     """The master moves a sub-account's money between its sides; ccxt leaves 0x out."""
     user = open_ccxt(1_000)
@@ -232,7 +219,6 @@ def test_class_transfer_of_a_sub_account(open_ccxt: Open) -> None:
     assert spot_usd(user, subAccountAddress=sub) == 60.0
 
 
-@not_yet(BUDGET)
 def test_reserve_request_weight(open_ccxt: Open) -> None:
     """More requests can be bought, at 0.0005 USD each."""
     user = open_ccxt(1_000)

@@ -7,7 +7,6 @@ import ccxt
 import pytest
 
 from tests.conformance.ccxt_users import PRO, ProUser, run, until, within
-from tests.conformance.marks import not_yet
 from tests.program.harness import Program
 
 pytestmark = pytest.mark.program
@@ -190,7 +189,6 @@ def test_balance(open_pro: OpenPro, exchange: Program) -> None:
 
 
 @pytest.mark.shows(PRO, "watchBalance of type spot")
-@not_yet("the channel spotState")
 def test_spot_balance(open_pro: OpenPro) -> None:
     """The spot side comes at once and follows the account."""
 
@@ -227,9 +225,8 @@ def test_positions(open_pro: OpenPro, symbol: str) -> None:
     run(scenario())
 
 
-@not_yet("liquidations")
 def test_my_liquidations(open_pro: OpenPro, exchange: Program, coin: str, symbol: str) -> None:
-    """Who is liquidated sees it."""
+    """Who is liquidated into the book sees it, at once and afterwards."""
 
     async def scenario() -> None:
         async with open_pro(100_000) as maker, open_pro(100) as user:
@@ -239,13 +236,15 @@ def test_my_liquidations(open_pro: OpenPro, exchange: Program, coin: str, symbol
             waiting = asyncio.ensure_future(user.api.watch_my_liquidations(symbol))
             also = asyncio.ensure_future(user.api.watch_my_liquidations_for_symbols([symbol]))
             await settled(user)
-            await maker.rest(symbol, 10, 1900)
+            await maker.rest(symbol, 1, 1930)
 
-            exchange.move_oracle(coin, 1915)
+            exchange.move_oracle(coin, 1935)
 
             for liquidations in (await within(waiting), await within(also)):
                 assert liquidations[-1]["symbol"] == symbol
                 assert liquidations[-1]["contracts"] == 1
+            (past,) = await user.api.fetch_my_liquidations(symbol)
+            assert (past["price"], past["side"]) == (1930.0, "sell")
 
     run(scenario())
 

@@ -8,7 +8,6 @@ import ccxt
 import pytest
 
 from tests.conformance.ccxt_users import REFUSALS
-from tests.conformance.marks import not_yet
 
 pytestmark = pytest.mark.program
 
@@ -157,42 +156,36 @@ def _spot_order_beyond_the_balance(user: Any, _other: Any, _symbol: str) -> None
             ccxt.InsufficientFunds,
             _spot_order_beyond_the_balance,
             id="spot balance",
-            marks=not_yet("spot markets"),
         ),
         pytest.param(
             "Insufficient balance for withdrawal",
             ccxt.InsufficientFunds,
             lambda user, _, __: user.api.withdraw("USDC", 20_000, user.address),
             id="withdrawal",
-            marks=not_yet("withdrawals"),
         ),
         pytest.param(
             "Insufficient balance for token transfer",
             ccxt.InsufficientFunds,
             lambda user, _, __: user.api.transfer("USDC", 20_000, "swap", "spot"),
             id="transfer",
-            marks=not_yet("transfers to the spot side"),
         ),
         pytest.param(
             "TWAP order value too small. Min is $1200, which is $10 per minute.",
             ccxt.InvalidOrder,
             lambda user, _, symbol: user.api.create_twap_order(symbol, "buy", 0.05, 7_200_000),
             id="small TWAP",
-            marks=not_yet("TWAP orders"),
         ),
         pytest.param(
             "TWAP was never placed, already canceled, or filled.",
             ccxt.OrderNotFound,
             lambda user, _, symbol: user.api.cancel_twap_order("999999", symbol),
             id="cancel of no TWAP",
-            marks=not_yet("TWAP orders"),
         ),
         pytest.param(
             "Too many cumulative requests sent",
             ccxt.RateLimitExceeded,
             _use_up_the_budget,
             id="request budget",
-            marks=not_yet("request budgets"),
         ),
     ],
 )

@@ -11,7 +11,6 @@ from api.exchange.wire import UNSUPPORTED_TYPES
 from api.info import ANSWERS
 from api.subscriptions import COIN_CHANNELS, USER_CHANNELS
 from api.wire.metadata import FIXED_ANSWERS
-from tests.conformance.marks import not_yet
 from tests.conformance.page import DIFFERENCES, PAGE, SURFACES, differences, render
 from tests.conformance.record import ACTION, CHANNEL, INFO, Recorder
 from tests.conformance.surface import CALLS, OUT_OF_SCOPE, UNUSED
@@ -30,7 +29,6 @@ def public_methods(kind: type) -> set[str]:
     return {f"{kind.__name__}.{name}" for name, _ in methods if not name.startswith("_")}
 
 
-@not_yet("calls behind those that do not work yet")
 def test_every_call_was_made(recorder: Recorder) -> None:
     """Each call of each client was made by some test, or stands among those that are left alone."""
     expected = {client: set(calls) for client, calls in CALLS.items()}
@@ -46,7 +44,6 @@ def test_every_call_was_made(recorder: Recorder) -> None:
     assert {client: calls for client, calls in missing.items() if calls} == {}
 
 
-@not_yet("calls behind those that do not work yet")
 def test_every_type_was_asked(recorder: Recorder) -> None:
     """Each type that clients know, and each that the program knows, went over the wire."""
     offered = {

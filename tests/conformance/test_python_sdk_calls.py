@@ -8,7 +8,6 @@ import pytest
 from hyperliquid.utils.error import ClientError
 from hyperliquid.utils.types import Cloid
 
-from tests.conformance.marks import not_yet
 from tests.conformance.shapes import ANSWERS, CLEARINGHOUSE, misfits
 from tests.conformance.wallets import GTC, IOC, Wallet, wait_until
 from tests.program.harness import Program
@@ -20,11 +19,6 @@ Open = Callable[..., Wallet]
 OK: Final = {"status": "ok", "response": {"type": "default"}}
 SOMEBODY: Final = "0x" + "ab" * 20
 USDC: Final = "USDC:0x6d1e7cde53ba9467b783cb7c530ce054"
-
-TRIGGERS = "trigger orders"
-ISOLATED = "isolated margin"
-TRANSFERS = "transfers beyond usdSend"
-SUB_ACCOUNTS = "sub-accounts"
 
 
 def done(answer: Any) -> Any:
@@ -185,7 +179,6 @@ def entry(coin: str, size: float, price: float, order_type: Any, *, reduce: bool
     }
 
 
-@not_yet(TRIGGERS)
 @pytest.mark.shows("Python SDK", "Exchange.order with a trigger")
 def test_a_trigger_order(open_wallet: Open, exchange: Program, coin: str) -> None:
     """As in the SDK's example: a stop is placed, shown, cancelled; another one fires."""
@@ -207,7 +200,6 @@ def test_a_trigger_order(open_wallet: Open, exchange: Program, coin: str) -> Non
     assert wallet.info.query_order_by_oid(wallet.address, oid)["order"]["status"] == "filled"
 
 
-@not_yet("groups of orders")
 @pytest.mark.shows("Python SDK", "Exchange.bulk_orders with grouping normalTpsl")
 def test_a_group(open_wallet: Open, coin: str) -> None:
     """As in the SDK's example: an order with its take profit and stop loss."""
@@ -227,14 +219,13 @@ def test_a_group(open_wallet: Open, coin: str) -> None:
     assert children == ["waitingForFill", "waitingForFill"]
     orders = wallet.info.frontend_open_orders(wallet.address)
     (parent,) = (order for order in orders if order["oid"] == first["resting"]["oid"])
-    assert [child["orderType"] for child in parent["children"]] == [
+    assert {child["orderType"] for child in parent["children"]} == {
         "Take Profit Market",
         "Stop Market",
-    ]
+    }
     assert misfits(orders, ANSWERS["frontendOpenOrders"]) == []
 
 
-@not_yet("groups of orders")
 @pytest.mark.shows("Python SDK", "Exchange.bulk_orders with grouping positionTpsl")
 def test_a_group_of_a_position(open_wallet: Open, coin: str) -> None:
     """Take profit and stop loss of a position follow its size."""
@@ -255,7 +246,6 @@ def test_a_group_of_a_position(open_wallet: Open, coin: str) -> None:
     assert [order["isPositionTpsl"] for order in orders] == [True, True]
 
 
-@not_yet("scheduled cancellation")
 def test_schedule_cancel(open_wallet: Open, coin: str) -> None:
     """As in the SDK's example: armed, moved, disarmed; and armed again, it fires."""
     wallet = open_wallet()
@@ -310,7 +300,6 @@ def test_bulk_cancel_by_cloid(open_wallet: Open, coin: str) -> None:
 # ---- Exchange: margin and money ----------------------------------------------------------------
 
 
-@not_yet(ISOLATED)
 @pytest.mark.shows("Python SDK", "Exchange.update_leverage to isolated")
 def test_isolated_margin(open_wallet: Open, coin: str) -> None:
     """As in the SDK's example: leverage, isolated leverage, and margin added to a position."""
@@ -333,7 +322,6 @@ def test_isolated_margin(open_wallet: Open, coin: str) -> None:
     assert misfits(state, CLEARINGHOUSE) == []
 
 
-@not_yet(TRANSFERS)
 def test_class_transfer(open_wallet: Open) -> None:
     """Collateral moves to the spot side and back, and the ledger says so."""
     wallet = open_wallet(1_000)
@@ -351,7 +339,6 @@ def test_class_transfer(open_wallet: Open) -> None:
     ]
 
 
-@not_yet(TRANSFERS)
 def test_spot_transfer(open_wallet: Open) -> None:
     """A spot balance is sent to somebody else."""
     sender, receiver = open_wallet(1_000), open_wallet(1)
@@ -365,7 +352,6 @@ def test_spot_transfer(open_wallet: Open) -> None:
     assert last["delta"]["type"] == "spotTransfer"
 
 
-@not_yet(TRANSFERS)
 def test_send_asset(open_wallet: Open) -> None:
     """Collateral is sent from one side of an account to a side of another."""
     sender, receiver = open_wallet(1_000), open_wallet(1)
@@ -377,7 +363,6 @@ def test_send_asset(open_wallet: Open) -> None:
     assert sender.info.user_state(sender.address)["withdrawable"] == "970.0"
 
 
-@not_yet(TRANSFERS)
 def test_withdraw(open_wallet: Open) -> None:
     """A withdrawal leaves the account, and what it was is in the ledger."""
     wallet = open_wallet(1_000)
@@ -390,7 +375,6 @@ def test_withdraw(open_wallet: Open) -> None:
     assert left + float(last["delta"]["usdc"]) + float(last["delta"]["fee"]) == 1_000
 
 
-@not_yet(SUB_ACCOUNTS)
 def test_sub_accounts(open_wallet: Open, coin: str) -> None:
     """A sub-account is made, funded from both sides, traded for, and read."""
     wallet = open_wallet(1_000)

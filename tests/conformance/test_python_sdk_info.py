@@ -34,15 +34,18 @@ def test_the_client_starts(exchange: Program) -> None:
 
 
 def test_metadata(info: Any) -> None:
-    """The universe names every market with its decimals and leverage; there is no spot market."""
+    """The universe names every market with its decimals and leverage, tokens and pairs too."""
     universe = info.meta()["universe"]
     assert universe[0]["name"] == "BTC"
     assert (universe[0]["szDecimals"], universe[0]["maxLeverage"]) == (5, 40)
     spot = info.spot_meta()
-    assert spot["universe"] == []
-    assert [token["name"] for token in spot["tokens"]] == ["USDC"]
+    assert [token["name"] for token in spot["tokens"]] == ["USDC", "SAKE"]
+    (pair,) = spot["universe"]
+    assert (pair["name"], pair["tokens"]) == ("SAKE/USDC", [1, 0])
     assert info.perp_dexs() == [None]
-    assert info.spot_meta_and_asset_ctxs() == [spot, []]
+    again, (context,) = info.spot_meta_and_asset_ctxs()
+    assert again == spot
+    assert (context["coin"], context["markPx"]) == ("SAKE/USDC", "2.5")
 
 
 def test_contexts_are_in_the_order_of_the_universe(info: Any) -> None:

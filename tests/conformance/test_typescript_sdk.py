@@ -14,7 +14,6 @@ from typing import Any, Final
 import eth_account
 import pytest
 
-from tests.conformance.marks import not_yet
 from tests.conformance.page import TYPESCRIPT
 from tests.conformance.record import ACTION, CHANNEL, INFO, Recorder
 from tests.program.harness import Program, spare_name
@@ -71,12 +70,12 @@ def told(exchange: Program) -> dict[str, Any]:
         "leverage, transfers and approvals",
         "streams of the markets",
         "streams of an account, asked for in mixed case",
-        pytest.param("trigger orders and groups", marks=not_yet("groups of orders")),
-        pytest.param("scheduled cancellation", marks=not_yet("scheduled cancellation")),
-        pytest.param("isolated margin", marks=not_yet("isolated margin")),
-        pytest.param("transfers", marks=not_yet("transfers beyond usdSend")),
-        pytest.param("sub-accounts", marks=not_yet("sub-accounts")),
-        pytest.param("TWAP orders", marks=not_yet("TWAP orders")),
+        "trigger orders and groups",
+        "scheduled cancellation",
+        "isolated margin",
+        "transfers",
+        "sub-accounts",
+        "TWAP orders",
         "orders over the socket",
     ],
 )

@@ -205,7 +205,7 @@ const steps = {
     await exchange.scheduleCancel({});
   },
   async "isolated margin"() {
-    const other = symbols.getAssetId("SPARE89");
+    const other = symbols.getAssetId("SPARE1");
     await exchange.updateLeverage({ asset: other, isCross: false, leverage: 5 });
     await maker.order(one({ ...order(false, "2000", "0.1"), a: other }));
     await exchange.order(one({ ...order(true, "2000", "0.1"), a: other }));
