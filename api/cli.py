@@ -286,8 +286,8 @@ def _add_operator(commands: Commands) -> None:
     oracle = commands.add_parser(
         "oracle",
         help="move a market's oracle price",
-        description="Move a market's oracle price, and with it the mark price."
-        " In a demo it wanders on from there.",
+        description="Move a market's oracle price. The mark price follows as the book does."
+        " In a demo the oracle wanders on from there.",
     )
     oracle.add_argument("coin", metavar="COIN")
     oracle.add_argument("price", metavar="PRICE")
