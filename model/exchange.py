@@ -136,7 +136,7 @@ class Exchange:
             if command.vault not in account.sub_accounts:
                 return [CommandRefused(signer, Refusal.VAULT_UNKNOWN, (command.vault,))]
             account = self.engine.accounts[command.vault]
-        free = self.terms.requests_free
+        free = self.engine.schedule.terms.requests_free
         if free:
             numbers = requests.refusal_detail(account, command, free, self.time_ms)
             if numbers is not None:
