@@ -84,13 +84,15 @@ class FeedDesk:
             return
         block, changes = applied.block, applied.changes
         statuses = self._statuses(block)
+        changed = {change.coin.name for change in changes.changes}
         with Cork() as cork:
+            for name in changes.doubted:  # before what may be wrong because of it
+                coin = self.coins.by_name[name]
+                seq = coin.sequence - (name in changed)
+                self._tell(cork, coin, self._message(coin, "doubt", seq=seq, why=coin.why))
             for change in changes.changes:
                 self._tell_change(cork, change, block, statuses)
                 self._told_at[change.coin.name] = now
-            for name in changes.doubted:
-                coin = self.coins.by_name[name]
-                self._tell(cork, coin, self._message(coin, "doubt", why=coin.why))
             self._tell_fills(cork, [block.fills, *(late.fills for late in block.late)])
 
     def reset(self, names: Iterable[str], now: float) -> None:
@@ -204,13 +206,15 @@ class FeedDesk:
             )
         )
 
-    def _message(self, coin: Coin, kind: Any, **more: Any) -> FeedMessage:
+    def _message(
+        self, coin: Coin, kind: Any, *, seq: int | None = None, **more: Any
+    ) -> FeedMessage:
         coins = self.coins
         return FeedMessage(
             kind,
             coin.name,
             self._epoch(coin),
-            coin.sequence,
+            coin.sequence if seq is None else seq,
             coins.height,
             coins.time_ms,
             sent=self.clock_ms(),
@@ -261,6 +265,7 @@ class FeedDesk:
             "height": self.coins.height,
             "time": self.coins.time_ms,
             "diffs": list(map(event_out, diffs)),
+            **_doubt(coin),
         }
 
     def _tell_fills(self, cork: Cork, groups: Iterable[list[Fill]]) -> None:
@@ -296,6 +301,7 @@ class FeedDesk:
             "prev": coin.sequence - 1,
             "order_statuses": list(map(event_out, statuses)),
             "book_diffs": list(map(event_out, change.diffs)),
+            **_doubt(coin),
         }
         return frame_of(L4.kind, {"Updates": data})
 
@@ -314,3 +320,7 @@ class FeedDesk:
             "levels": levels,
         }
         return frame_of(L4.kind, {"Snapshot": data})
+
+
+def _doubt(coin: Coin) -> dict[str, str]:
+    return {} if coin.is_whole else {"doubt": coin.why}
