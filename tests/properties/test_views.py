@@ -203,7 +203,7 @@ def test_withdrawable_is_what_may_be_sent(blocks: list[Block]) -> None:
         exchange.begin_block(exchange.height + 1, exchange.time_ms + pause_ms)
         views.take_block(exchange, [e for command in commands for e in exchange.apply(command)])
     perps = range(len(views.universe.perps))
-    marks = [views.markets[asset].mark for asset in map(AssetId, perps)]
+    marks = [exchange.market_state(asset).mark for asset in map(AssetId, perps)]
 
     for address in ACCOUNTS[:3]:
         free = summarize(views.accounts[address], views.universe, marks).withdrawable
