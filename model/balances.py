@@ -6,7 +6,7 @@ and no trade ever has to ask. Fees are taken out of what a trade brings.
 
 ``entry`` is what was paid for all tokens together, in 10^-8 USDC. Tokens that leave take their
 proportion of it along, rounded towards zero, and the last ones all of it. Tokens that came by a
-transfer cost nothing.
+transfer cost what they were worth then, those from outside the exchange nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ E8_PER_MICRO_USD: Final = E8 // USD
 
 SUPPLY_E8_MAX: Final = 2**62
 """Most of a token that may be in all spot balances together: no sum leaves 64 bits."""
+
+COST_E8_MAX: Final = 2**62
+"""Most that a balance is said to have cost, whatever prices its tokens came at."""
 
 
 class Balance:
@@ -44,7 +47,7 @@ class Balance:
         """Add tokens that cost so much."""
         self.total += amount
         if self.token != USDC:
-            self.entry += cost
+            self.entry = min(self.entry + cost, COST_E8_MAX)
 
     def spend(self, amount: int) -> int:
         """Take tokens out, at most the total; return what they had cost."""

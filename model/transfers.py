@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from msgspec import Struct
 
 from model.accounts import Account
-from model.balances import E8_PER_MICRO_USD, SUPPLY_E8_MAX
+from model.balances import COST_E8_MAX, E8_PER_MICRO_USD, SUPPLY_E8_MAX
 from model.commands import (
     ClassTransfer,
     Credit,
@@ -55,6 +55,9 @@ CASH_MAX: Final = 10**10 * USD
 
 CREDITED_MAX: Final = 2**62
 """Most that all credits may come to, in micro-USD, for the same reason."""
+
+VALUE_MAX: Final = COST_E8_MAX // E8_PER_MICRO_USD
+"""Most that an amount of a token is said to be worth, in micro-USD."""
 
 WITHDRAWAL_FEE: Final = 1 * USD
 """Taken out of each withdrawal (Hyperliquid API documentation, initiate a withdrawal request)."""
@@ -238,13 +241,15 @@ def move_token(
 def value_of(engine: MatchingEngine, token: TokenId, amount_e8: int) -> int:
     """Return what tokens are worth at the mark price of their pair, in micro-USD, rounded down.
 
-    A token that no pair trades is worth nothing that anybody knows.
+    A token that no pair trades is worth nothing that anybody knows, and more than VALUE_MAX is said
+    of no amount.
     """
     if token == USDC:
         return amount_e8 // E8_PER_MICRO_USD
     for market in engine.pairs:
         if market.instrument.base == token:
-            return amount_e8 * market.mark // (market.lot_e8 * E8_PER_MICRO_USD)
+            value = amount_e8 * market.mark // (market.lot_e8 * E8_PER_MICRO_USD)
+            return min(value, VALUE_MAX)
     return 0
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from model.balances import SUPPLY_E8_MAX
+from model.balances import COST_E8_MAX, SUPPLY_E8_MAX
+from model.blocks import Entry, encode_entries
 from model.commands import (
     ClassTransfer,
     CreditSource,
     CreditToken,
     SendAsset,
     SpotSend,
+    Tick,
     UsdSend,
     Withdraw,
 )
@@ -193,9 +195,24 @@ def test_token_credits_stop_at_what_sums_can_hold() -> None:
     full = desk.apply(CreditToken(CAROL, PURR, rest, CreditSource.FUND))
     over = desk.apply(CreditToken(CAROL, PURR, 1, CreditSource.FUND))
 
-    assert full == [TokenCredited(CAROL, PURR, rest, CreditSource.FUND)]
+    worth = COST_E8_MAX // 100
+    assert full == [TokenCredited(CAROL, PURR, rest, CreditSource.FUND, worth)]
     assert over == [CommandRefused(None, Refusal.BALANCE_AT_MAX)]
     assert Exchange.load(desk.exchange.dump()).account_state(CAROL) == desk.state(CAROL)
+
+
+def test_absurd_values_stay_within_64_bits() -> None:
+    """Nearly all tokens that there can be, at a price at which they are worth more than all USD."""
+    desk = SpotDesk()
+    desk.credit_token(CAROL, PURR, "40000000000")
+    desk.exchange.engine.pairs[0].mark = 500_000 * 10**6
+
+    first = desk.send_token(CAROL, BOB, "30000000000")
+    second = desk.send_token(CAROL, BOB, "9000000000")
+
+    assert [encode_entries([Entry(Tick(), tuple(events))]) for events in (first, second)]
+    assert desk.balance(BOB, PURR).entry_e8 == COST_E8_MAX
+    assert Exchange.load(desk.exchange.dump()).account_state(BOB) == desk.state(BOB)
 
 
 def test_credited_usdc_counts_as_money_paid_in() -> None:
