@@ -70,6 +70,8 @@ class Reader:
         for _ in range(40):
             self.look()
         self._judge(self.ingest.finish())
+        for tail in self.tails.values():
+            tail.close()
 
     def _judge(self, blocks: Iterable[Applied]) -> None:
         claims, wrong = wrong_claims(self.node, blocks)

@@ -110,7 +110,12 @@ class World:
         for _ in range(40):
             self.drip(everything=True)
             self.look()
+
+    def end(self) -> None:
+        """Let go of the files."""
         self.node.writer.close()
+        for tail in self.tails.values():
+            tail.close()
 
     def drip(self, *, everything: bool) -> None:
         """Let some bytes of each stream arrive, file after file."""
@@ -224,6 +229,7 @@ def test_every_claim_is_true(tmp_path: Path, form: Form, seed: int) -> None:
     world = World.begin(tmp_path, form, seed)
 
     world.run()
+    world.end()
 
     assert world.claims > BLOCKS / 6
     newest = max(height for _, height in world.node.truths)
@@ -239,6 +245,7 @@ def test_a_snapshot_ends_all_doubt(tmp_path: Path, form: Form) -> None:
 
     world.node.step()
     world.compare()
+    world.end()
 
     assert coins.in_doubt() == []
     for name, coin in coins.by_name.items():
