@@ -11,6 +11,7 @@ from model.instruments import Instrument, round_to_grid
 from model.marks import BASIS_MS, BOOK_MS, FINE, Average, book_price, mark_price
 from model.orders import resting_order
 from model.premiums import Premiums
+from model.refusals import Refusal
 from model.state import MarketState
 from model.tiers import MarginTable
 from model.units import USD
@@ -155,13 +156,16 @@ class Market:
         else:
             del self.holders[account]
 
-    def is_capped(self, size: int, lots: int, *, is_buy: bool) -> bool:
-        """Tell whether an order that makes a position larger comes to a market that is full.
+    def cap_refusal(self, size: int, lots: int, *, is_buy: bool) -> Refusal | None:
+        """Say why an order may not open anything in a market that is full, if it would.
 
-        The market must have a cap.
+        The market must have a cap. ``size`` is the position that the order meets.
         """
-        is_full = self.open_interest * self.mark >= self.open_interest_max
-        return is_full and abs(size + lots if is_buy else size - lots) > abs(size)
+        if self.open_interest * self.mark < self.open_interest_max:
+            return None
+        if size and (size > 0) is not is_buy:
+            return Refusal.OPEN_INTEREST_FLIP_AT_CAP if lots > abs(size) else None
+        return Refusal.OPEN_INTEREST_AT_CAP
 
     def exceeds_cap(self, taker: int, maker: int, lots: int) -> bool:
         """Tell whether a trade would lift open interest beyond the cap, which there must be.

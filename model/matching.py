@@ -195,9 +195,11 @@ class MatchingEngine:
                 events.append(OrderRefused(account.address, spec, Refusal.REDUCE_ONLY_INCREASES))
                 return
             lots = min(lots, abs(position.size))
-        elif market.open_interest_max and market.is_capped(position.size, lots, is_buy=is_buy):
-            events.append(OrderRefused(account.address, spec, Refusal.OPEN_INTEREST_AT_CAP))
-            return
+        elif market.open_interest_max:
+            capped = market.cap_refusal(position.size, lots, is_buy=is_buy)
+            if capped is not None:
+                events.append(OrderRefused(account.address, spec, capped))
+                return
         if tif is not _GTC and (tif is _ALO) is crosses:
             self._refuse_for_liquidity(account, spec, market, events)
             return

@@ -49,6 +49,7 @@ class Refusal(IntEnum):
     IOC_FOUND_NOTHING = 302
     MARKET_FOUND_NOTHING = 303
     OPEN_INTEREST_AT_CAP = 304
+    OPEN_INTEREST_FLIP_AT_CAP = 305
 
     CANCEL_NOTHING_THERE = 401
     MODIFY_NOTHING_THERE = 402
@@ -123,10 +124,12 @@ WIRE: Final[dict[Refusal, Wire]] = {
     Refusal.PRICE_INVALID: Wire("Order has invalid price."),
     Refusal.SIZE_OFF_GRID: Wire("Order has invalid size.", True),
     Refusal.SIZE_ZERO: Wire("Order has zero size.", True),
-    Refusal.NOTIONAL_TOO_SMALL: Wire("Order must have minimum value of $10.", True),
+    Refusal.NOTIONAL_TOO_SMALL: Wire(
+        "Order must have minimum value of $10.", True, "minTradeNtlRejected"
+    ),
     Refusal.ASSET_UNKNOWN: Wire("Order has invalid asset."),
     Refusal.PRICE_TOO_FAR: Wire(
-        "Order price cannot be more than 80% away from the reference price", True
+        "Order price cannot be more than 80% away from the reference price", True, "oracleRejected"
     ),
     Refusal.CLOID_IN_USE: Wire("Client order id is already used by an open order."),
     Refusal.BATCH_EMPTY: Wire("Orders are empty."),
@@ -157,6 +160,11 @@ WIRE: Final[dict[Refusal, Wire]] = {
         "Order would increase open interest while open interest is capped",
         False,
         "positionIncreaseAtOpenInterestCapRejected",
+    ),
+    Refusal.OPEN_INTEREST_FLIP_AT_CAP: Wire(
+        "Order would increase open interest while open interest is capped",
+        False,
+        "positionFlipAtOpenInterestCapRejected",
     ),
     Refusal.MARGIN_TOO_LOW: Wire("Insufficient margin to place order.", True, "perpMarginRejected"),
     Refusal.REDUCE_ONLY_INCREASES: Wire(

@@ -236,13 +236,24 @@ def _(desk: Desk) -> Command:
     return placing(desk, "buy", "100", "1", tif=Tif.FRONTEND_MARKET)
 
 
+def full_market(desk: Desk) -> AssetId:
+    """List a market, let Alice buy from Bob as much as it takes, and return its id."""
+    asset = AssetId(2)
+    instrument = Instrument(asset, "SOL", 2, 20, 100 * E8, open_interest_max=1_000 * USD)
+    desk.apply(ListMarket(instrument))
+    desk.rest(BOB, order("sell", "100", "10", asset=asset))
+    desk.place(ALICE, order("buy", "100", "10", asset=asset))
+    return asset
+
+
 @refused_for(Refusal.OPEN_INTEREST_AT_CAP)
 def _(desk: Desk) -> Command:
-    instrument = Instrument(AssetId(2), "SOL", 2, 20, 100 * E8, open_interest_max=1_000 * USD)
-    desk.apply(ListMarket(instrument))
-    desk.rest(BOB, order("sell", "100", "10", asset=AssetId(2)))
-    desk.place(ALICE, order("buy", "100", "10", asset=AssetId(2)))
-    return placing(desk, "buy", "99", "1", asset=AssetId(2))
+    return placing(desk, "buy", "99", "1", asset=full_market(desk))
+
+
+@refused_for(Refusal.OPEN_INTEREST_FLIP_AT_CAP)
+def _(desk: Desk) -> Command:
+    return placing(desk, "sell", "101", "11", asset=full_market(desk))
 
 
 # ---- orders that are not there -----------------------------------------------------------------

@@ -41,7 +41,7 @@ def test_full_market_takes_no_order_that_opens() -> None:
         refused = only(desk.place(CAROL, spec), OrderRefused)
         assert refused.reason is Refusal.OPEN_INTEREST_AT_CAP
     turned = only(desk.place(ALICE, order("sell", "101", "21", asset=SOL)), OrderRefused)
-    assert turned.reason is Refusal.OPEN_INTEREST_AT_CAP
+    assert turned.reason is Refusal.OPEN_INTEREST_FLIP_AT_CAP
 
 
 def test_full_market_takes_orders_that_reduce() -> None:

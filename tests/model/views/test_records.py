@@ -116,7 +116,9 @@ def test_cancel_reason_names_the_status(reason: CancelReason, status: str) -> No
     [
         (Refusal.MARGIN_TOO_LOW, ["perpMarginRejected"]),
         (Refusal.IOC_FOUND_NOTHING, ["iocCancelRejected"]),
-        (Refusal.NOTIONAL_TOO_SMALL, []),
+        (Refusal.PRICE_OFF_GRID, []),
+        (Refusal.NOTIONAL_TOO_SMALL, ["minTradeNtlRejected"]),
+        (Refusal.PRICE_TOO_FAR, ["oracleRejected"]),
         (Refusal.ASSET_UNKNOWN, []),
     ],
 )
