@@ -247,7 +247,7 @@ class HistoryReader:
     def worth(self, account: Address, universe: Universe, times_ms: list[int]) -> list[Worth]:
         """Return what an account was worth at some times, at most WORTH_POINTS_MAX of them.
 
-        A time stands for the end of the last whole interval of SAMPLE_MS before it.
+        It is that of the end of the interval of SAMPLE_MS that began last before a time.
         """
         account_id = self._account_id(account)
         worth: list[Worth] = []
