@@ -59,15 +59,18 @@ def answer_before_commit(world: World) -> None:
 
 
 def forget_a_block(world: World) -> None:
-    """Recover without the newest block, though it was durable."""
+    """Recover without the newest block, though it was durable, and without what proves it."""
 
     class Forgetful(DiskChain):
         async def recover(self) -> Any:
-            if len(self.disk.rows) > EVERY:
-                self.disk.rows.pop()
+            disk = self.disk
+            if len(disk.rows) > EVERY and len(disk.log) == disk.synced:  # none follows it
+                row = disk.rows.pop()
+                disk.snapshots.pop(row.height, None)
             return await super().recover()
 
     world.open_chain = lambda: Forgetful(world.disk)
+    world.chaos.rates = attrs.evolve(world.chaos.rates, kill_seconds=5.0)
 
 
 def answer_from_the_past(world: World) -> None:
@@ -160,10 +163,12 @@ def swap_two_frames(world: World) -> None:
 
         def write_batch(self, batch: Any) -> None:
             batch = list(batch)
-            kinds = [frame.payload[:24] for _, frame in batch]
-            if len(batch) > 1 and len(set(kinds)) < len(kinds):
+            kinds = [frame.payload.partition(b'"data"')[0][-24:] for _, frame in batch]
+            if len(set(kinds)) < len(kinds):
                 batch.reverse()
-            super().write_batch(batch)
+            for holder, frame in batch:
+                if not self.write_nowait(frame):
+                    holder.hold(frame)
 
         def write_nowait(self, frame: Frame) -> bool:
             if b'"orderUpdates"' in frame.payload[:30] and counter.strikes():

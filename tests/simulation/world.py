@@ -254,6 +254,16 @@ class World:
 
     async def live(self, seconds: float) -> None:
         """Trade with troubles for so long; then see that everything comes to rest as it should."""
+        try:
+            await self._live(seconds)
+        except Exception as error:
+            if self.broken is not None:  # whatever fell over it says less
+                raise self.broken from error
+            raise
+        if self.broken is not None:
+            raise self.broken
+
+    async def _live(self, seconds: float) -> None:
         with self._run:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.run_processes)
@@ -275,8 +285,6 @@ class World:
                 self.program.stop("the end")
                 await self.program.wait_stopped()
                 nursery.cancel_scope.cancel(reason="the end")
-        if self.broken is not None:
-            raise self.broken
 
     async def _wait_ready(self) -> None:
         with trio.move_on_after(READY_SECONDS_MAX) as late:
