@@ -11,7 +11,17 @@ from typing import Final
 
 import pytest
 
-from model.events import CancelReason, OrderCanceled, OrderRefused, Traded
+from model.events import (
+    CancelReason,
+    OrderCanceled,
+    OrderRefused,
+    Traded,
+    TriggerArmed,
+    TriggerFired,
+    TriggerPlaced,
+    TwapEnded,
+    TwapStarted,
+)
 from model.exchange import Exchange
 from model.invariants import check
 from model.refusals import Refusal
@@ -27,7 +37,11 @@ EXPECTED_CANCELS: Final = {
     CancelReason.MARGIN,
     CancelReason.REDUCE_ONLY,
     CancelReason.MODIFIED,
+    CancelReason.PARENT_CANCELED,
+    CancelReason.SCHEDULED,
 }
+
+EXPECTED_EVENTS: Final = {TriggerPlaced, TriggerArmed, TriggerFired, TwapStarted, TwapEnded}
 
 EXPECTED_REFUSALS: Final = {
     Refusal.NOTIONAL_TOO_SMALL,
@@ -57,6 +71,7 @@ def test_busy_markets_stay_whole(seed: int) -> None:
             markets.exchange = Exchange.load(markets.exchange.dump())
 
     assert seen[Traded] > 200
+    assert set(seen) >= EXPECTED_EVENTS
     assert set(seen) >= EXPECTED_CANCELS
     assert set(seen) >= EXPECTED_REFUSALS
 
