@@ -342,6 +342,8 @@ class Exchange:
                 return Refusal.PRICE_INVALID
             if not 0 <= price.outside_e8 <= PRICE_E8_MAX:
                 return Refusal.PRICE_INVALID
+            if markets[price.asset].is_beyond(price.price_e8):
+                return Refusal.PRICE_INVALID
         if not command.prices:
             return Refusal.BATCH_EMPTY
         events: list[Event] = []

@@ -19,6 +19,12 @@ from model.units import USD
 if TYPE_CHECKING:
     from model.accounts import Position
 
+OPEN_INTEREST_VALUE_MAX: Final = 2**56
+"""What all long positions of a market may be worth by a rise of the oracle price, in micro-USD.
+
+72 milliard USD. Sums of money over several markets then stay within the 64 bits of the journal.
+"""
+
 NEVER_DUE: Final = 2**127
 """Further than any price can travel."""
 
@@ -116,6 +122,11 @@ class Market:
         self.outside = 0
         if outside_e8:
             self.outside = round_to_grid(outside_e8, self.tick_e8) // self.tick_e8
+
+    def is_beyond(self, price_e8: int) -> bool:
+        """Tell whether an oracle price is a rise to where positions are worth too much to write."""
+        price = price_e8 // self.tick_e8
+        return price > self.oracle and self.open_interest * price > OPEN_INTEREST_VALUE_MAX
 
     def compute_mark(self, source: MarkSource, time_ms: int) -> None:
         """Compute the mark price from everything there is now."""

@@ -12,8 +12,8 @@ sample is older than its time constant does not exist either; the first price is
 Two prices that remain alone give their middle.
 
 **The average** weights a sample x after a time t by t and lets older weight fade by e^(-t / tau):
-``num <- num * fade + x * t``, ``den <- den * fade + t``. Here ``num / den`` and ``den`` are kept. It
-begins with the weight of one time constant, and begins again after a longer pause: the second
+``num <- num * fade + x * t``, ``den <- den * fade + t``. Here ``num / den`` and ``den`` are kept.
+It begins with the weight of one time constant, and begins again after a longer pause: the second
 price's with its first sample, the basis with zero. Whoever is the first to quote in an empty book
 therefore cannot move two of the three prices at once.
 
