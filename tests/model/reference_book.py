@@ -11,12 +11,24 @@ from typing import Protocol
 
 from attrs import define, frozen
 
-from model.commands import CancelOrders, CancelSpec, OrderSpec, PlaceOrders, Tif
+from model.commands import (
+    CancelOrders,
+    CancelSpec,
+    CreditSource,
+    CreditToken,
+    ListMarket,
+    ListToken,
+    OrderSpec,
+    PlaceOrders,
+    Tif,
+)
 from model.events import CancelRefused, Event, OrderCanceled, OrderPlaced, OrderRefused, Traded
-from model.ids import Address, AssetId, OrderId
+from model.ids import USDC, Address, OrderId
+from model.instruments import Instrument, Token
 from model.state import RestingOrder
 from model.units import E8
 from tests.model.desk import BTC, Desk
+from tests.model.spot_desk import PAIR, PURR
 
 ACCOUNTS = tuple(Address(f"0x{number:040x}") for number in range(1, 5))
 
@@ -40,7 +52,7 @@ Shown = list[tuple[int, int, int]]
 
 
 class Matcher(Protocol):
-    """What both matchers can do."""
+    """What all matchers can do."""
 
     def place(self, ask: Ask) -> list[Outcome]:
         """Place an order; accepted ones are numbered from 1."""
@@ -125,25 +137,28 @@ class ReferenceMatcher:
 class ExchangeMatcher:
     """The fast one, behind the same surface: an exchange whose accounts have plenty."""
 
+    asset = BTC
+    ticks_per_usd = 10_000
+
     def __init__(self) -> None:
         self.desk = Desk()
         for account in ACCOUNTS:
             self.desk.credit(account, 1_000_000)
 
     def place(self, ask: Ask) -> list[Outcome]:
-        spec = OrderSpec(BTC, ask.is_buy, ask.price * E8, ask.lots * E8, ask.tif, False)
+        spec = OrderSpec(self.asset, ask.is_buy, ask.price * E8, ask.lots * E8, ask.tif, False)
         command = PlaceOrders(*self.desk.head(ACCOUNTS[ask.account]), (spec,))
         return self._outcomes(self.desk.apply(command))
 
     def cancel(self, account: int, oid: int) -> list[Outcome]:
-        spec = CancelSpec(AssetId(BTC), OrderId(oid))
+        spec = CancelSpec(self.asset, OrderId(oid))
         return self._outcomes(
             self.desk.apply(CancelOrders(*self.desk.head(ACCOUNTS[account]), (spec,)))
         )
 
     def book(self) -> tuple[Shown, Shown]:
-        state = self.desk.exchange.market_state(BTC)
-        return _shown(state.bids), _shown(state.asks)
+        state = self.desk.exchange.market_state(self.asset)
+        return self._shown(state.bids), self._shown(state.asks)
 
     def _outcomes(self, events: list[Event]) -> list[Outcome]:
         return [self._outcome(event) for event in events]
@@ -151,10 +166,10 @@ class ExchangeMatcher:
     def _outcome(self, event: Event) -> Outcome:
         match event:
             case OrderPlaced():
-                price, lots = event.price // _TICKS_PER_USD, event.lots // _LOTS_PER_COIN
+                price, lots = event.price // self.ticks_per_usd, event.lots // _LOTS_PER_COIN
                 return "placed", event.oid, price, lots
             case Traded():
-                price, lots = event.price // _TICKS_PER_USD, event.lots // _LOTS_PER_COIN
+                price, lots = event.price // self.ticks_per_usd, event.lots // _LOTS_PER_COIN
                 return "traded", event.maker.oid, price, lots
             case OrderCanceled():
                 return _CANCELS[event.reason.name], event.oid, event.remaining // _LOTS_PER_COIN, 0
@@ -165,14 +180,27 @@ class ExchangeMatcher:
             case _:
                 raise AssertionError(event)
 
+    def _shown(self, side: Sequence[RestingOrder]) -> Shown:
+        return [
+            (order.oid, order.price // self.ticks_per_usd, order.remaining // _LOTS_PER_COIN)
+            for order in side
+        ]
 
-def _shown(side: Sequence[RestingOrder]) -> Shown:
-    return [
-        (order.oid, order.price // _TICKS_PER_USD, order.remaining // _LOTS_PER_COIN)
-        for order in side
-    ]
+
+class SpotMatcher(ExchangeMatcher):
+    """The one of spot pairs: the same, where accounts have plenty of both tokens."""
+
+    asset = PAIR
+    ticks_per_usd = 1_000_000
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.desk.apply(ListToken(Token(PURR, "PURR", 2)))
+        self.desk.apply(ListMarket(Instrument(PAIR, "PURR/USDC", 2, 1, 100 * E8, base=PURR)))
+        for account in ACCOUNTS:
+            for token in (USDC, PURR):
+                self.desk.apply(CreditToken(account, token, 10**6 * E8, CreditSource.FUND))
 
 
-_TICKS_PER_USD = 10_000
 _LOTS_PER_COIN = 100
 _CANCELS = {"CANCELED": "canceled", "SELF_TRADE": "expired", "IOC_REMAINDER": "dropped"}

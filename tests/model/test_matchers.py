@@ -1,4 +1,4 @@
-"""One suite for two matchers: the fast one of the exchange and the slow, obvious one."""
+"""One suite for all matchers: the exchange's two, of perpetuals and pairs, and the obvious one."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.commands import Tif
-from tests.model.reference_book import Ask, ExchangeMatcher, Matcher, Outcome, ReferenceMatcher
+from tests.model.reference_book import (
+    Ask,
+    ExchangeMatcher,
+    Matcher,
+    Outcome,
+    ReferenceMatcher,
+    SpotMatcher,
+)
 
 
-@pytest.fixture(params=[ReferenceMatcher, ExchangeMatcher], ids=["reference", "exchange"])
+@pytest.fixture(
+    params=[ReferenceMatcher, ExchangeMatcher, SpotMatcher], ids=["reference", "exchange", "spot"]
+)
 def matcher(request: pytest.FixtureRequest) -> Matcher:
-    """Both, one after the other."""
+    """All, one after the other."""
     made: Matcher = request.param()
     return made
 
@@ -132,14 +141,14 @@ cancels = st.tuples(st.integers(0, 3), st.integers(1, 30))
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(asks | cancels, max_size=40))
-def test_both_matchers_do_the_same(actions: list[Ask | tuple[int, int]]) -> None:
+def test_all_matchers_do_the_same(actions: list[Ask | tuple[int, int]]) -> None:
     """Any sequence of orders and cancels has the same outcomes and leaves the same books."""
-    slow, fast = ReferenceMatcher(), ExchangeMatcher()
+    slow, fast, spot = ReferenceMatcher(), ExchangeMatcher(), SpotMatcher()
 
     for action in actions:
         outcomes: list[list[Outcome]] = [
             matcher.place(action) if isinstance(action, Ask) else matcher.cancel(*action)
-            for matcher in (slow, fast)
+            for matcher in (slow, fast, spot)
         ]
-        assert outcomes[0] == outcomes[1]
-        assert slow.book() == fast.book()
+        assert outcomes[0] == outcomes[1] == outcomes[2]
+        assert slow.book() == fast.book() == spot.book()
