@@ -8,10 +8,13 @@ from model.balances import COST_E8_MAX, SUPPLY_E8_MAX
 from model.blocks import Entry, encode_entries
 from model.commands import (
     ClassTransfer,
+    CreateSubAccount,
     CreditSource,
     CreditToken,
     SendAsset,
     SpotSend,
+    SubAccountSpotTransfer,
+    SubAccountTransfer,
     Tick,
     UsdSend,
     Withdraw,
@@ -27,6 +30,7 @@ from model.events import (
 from model.exchange import Exchange
 from model.ids import USDC, TokenId
 from model.refusals import Refusal
+from model.subaccounts import sub_account_address
 from model.transfers import CASH_MAX, WITHDRAWAL_FEE
 from model.units import E8, USD
 from tests.model.desk import ALICE, BOB, CAROL, KEY, STRANGER, Desk, only, order
@@ -167,6 +171,26 @@ def test_everything_may_be_withdrawn() -> None:
 
     assert only(more, CommandRefused).reason is Refusal.WITHDRAWAL_TOO_LARGE
     assert desk.state(ALICE).cash == 0
+
+
+def test_nothing_cannot_be_moved() -> None:
+    """Zero is refused wherever an amount is asked for, and so is less than zero."""
+    desk = SpotDesk()
+    desk.apply(CreateSubAccount(*desk.head(ALICE), "one"))
+    sub_account = sub_account_address(ALICE, 0)
+
+    for amount in (0, -1):
+        for command in (
+            UsdSend(*desk.head(ALICE), BOB, amount),
+            ClassTransfer(*desk.head(ALICE), amount, True),
+            ClassTransfer(*desk.head(ALICE), amount, False),
+            SpotSend(*desk.head(ALICE), BOB, USDC, amount),
+            SendAsset(*desk.head(ALICE), BOB, False, False, USDC, amount),
+            SubAccountTransfer(*desk.head(ALICE), sub_account, True, amount),
+            SubAccountSpotTransfer(*desk.head(ALICE), sub_account, False, USDC, amount),
+        ):
+            refused = only(desk.apply(command), CommandRefused)
+            assert refused.reason is Refusal.TRANSFER_ZERO, command
 
 
 @pytest.mark.parametrize("micro_usd", [1, 2**53, 2**63, 2**64 - 1])
