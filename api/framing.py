@@ -226,7 +226,7 @@ class AccountWire:
                 summary = asset_summary(view, instrument.asset, self.board.marks())
                 data = active_asset_data(user, summary, instrument)
             case "spotState":
-                data = SpotStateFrame(user, spot_state(view.balance_states(), universe))
+                data = SpotStateFrame(user, spot_state(view.purse.balances(), universe))
             case "twapStates":
                 data = TwapStates(MAIN_DEX, user, twap_states(view.running, universe))
             case "webData2":
@@ -256,7 +256,7 @@ class AccountWire:
             state=self.account_state(view),
             open_orders=frontend_orders(view.open_orders.records(), self.universe),
             twaps=twap_states(view.running, self.universe),
-            spot=spot_state(view.balance_states(), self.universe),
+            spot=spot_state(view.purse.balances(), self.universe),
         )
 
 

@@ -25,7 +25,7 @@ async def spot_state(gateway: Gateway, question: Question) -> bytes:
     universe = gateway.directory.universe
     return await gateway.read_account(
         user_of(question),
-        lambda view: encode(account.spot_state(view.balance_states(), universe)),
+        lambda view: encode(account.spot_state(view.purse.balances(), universe)),
     )
 
 
@@ -108,7 +108,7 @@ async def _sub_accounts(gateway: Gateway, master: Address) -> list[account.SubAc
                 address,
                 master,
                 wire.account_state(view),
-                account.spot_state(view.balance_states(), universe),
+                account.spot_state(view.purse.balances(), universe),
             )
 
         found.append(await gateway.read_account(address, shape))

@@ -17,7 +17,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from model.accounts import Position, flat_position
-from model.balances import E8_PER_MICRO_USD, Balance
+from model.balances import E8_PER_MICRO_USD
 from model.events import (
     AgentApproved,
     AssetSent,
@@ -46,18 +46,17 @@ from model.events import (
     UsdSent,
     Withdrawn,
 )
-from model.ids import SPOT_ASSETS_FROM, USDC, Address, AssetId, TokenId
-from model.instruments import Instrument
+from model.ids import SPOT_ASSETS_FROM, AssetId
 from model.state import (
     AccountState,
     AgentState,
-    BalanceState,
     RestingOrder,
     SubAccountState,
 )
 from model.universe import Universe
 from model.views.money import fundings_from, ledger_from
 from model.views.open_orders import OpenOrders
+from model.views.purse import Purse
 from model.views.records import (
     Fill,
     FundingRecord,
@@ -109,8 +108,8 @@ SUMMARY_ONLY: Final = AccountChanges(state=True)
 class AccountView:
     """One account, followed event by event.
 
-    Public parts: ``address``, ``known``, ``cash``, ``volume``, ``open_orders``, ``running`` TWAPs,
-    ``balances`` by token, ``sub_accounts`` (names by address), ``master``, ``cancel_at_ms``, and
+    Public parts: ``address``, ``known``, ``purse``, ``volume``, ``open_orders``, ``running`` TWAPs,
+    ``sub_accounts`` (names by address), ``master``, ``cancel_at_ms``, and
     the rings ``fills``, ``orders``, ``ledger``, ``fundings`` and ``twaps``, oldest first.
     ``universe`` is kept by reference.
     """
@@ -120,7 +119,7 @@ class AccountView:
     ) -> None:
         self.address = state.address
         self.known = state.known
-        self.cash = state.cash
+        self.purse = Purse(state.address, state.cash, state.balances)
         self.volume = state.volume
         self.master = state.master
         self.cancel_at_ms = state.cancel_at_ms
@@ -134,15 +133,11 @@ class AccountView:
         self.fundings: deque[FundingRecord] = deque(seeds.fundings, RECENT_FUNDINGS_MAX)
         self.twaps: deque[TwapRecord] = deque(seeds.twaps, RECENT_TWAPS_MAX)
         self.sub_accounts = {each.account: each.name for each in state.sub_accounts}
-        self.balances: dict[TokenId, Balance] = {}
         self._universe = universe
         self._agents = {agent.name: agent for agent in state.agents}
         self._positions: dict[AssetId, Position] = {}
         for held in state.positions:
             self._touch(held.asset).restore(held)
-        for had in state.balances:
-            balance = self._balance(had.token)
-            balance.total, balance.hold, balance.entry = had.total_e8, had.hold_e8, had.entry_e8
         for order in state.orders:
             if order.asset < SPOT_ASSETS_FROM:
                 self._rest(order, order.remaining)
@@ -169,11 +164,10 @@ class AccountView:
             agent for _, agent in sorted(self._agents.items()) if time_ms < agent.valid_until
         )
 
-    def balance_states(self) -> tuple[BalanceState, ...]:
-        """Return the spot balances that are not empty, by token."""
-        return tuple(
-            balance.to_state() for _, balance in sorted(self.balances.items()) if balance.total
-        )
+    @property
+    def cash(self) -> int:
+        """The money behind the cross positions, in micro-USD."""
+        return self.purse.cash
 
     def to_state(self, time_ms: int) -> AccountState:
         """Return the account as the exchange tells it, without agents expired by that time.
@@ -193,7 +187,7 @@ class AccountView:
             self.agents(time_ms),
             tuple(self.open_orders.triggers.values()),
             tuple(self.running),
-            self.balance_states(),
+            self.purse.balances(),
             tuple(SubAccountState(*each) for each in self.sub_accounts.items()),
             self.master,
             self.cancel_at_ms,
@@ -228,7 +222,8 @@ class AccountView:
         if instrument.base is None:
             self._settle(event, leg, is_buy=is_buy)
         else:
-            self._settle_pair(event, leg, instrument, is_buy=is_buy)
+            self.purse.trade(event, leg, instrument, is_buy=is_buy)
+            self.volume += event.lots * event.price // E8_PER_MICRO_USD
         self.running.apply(event, at)
         fill = fill_of_leg(event, leg, is_taker=is_taker, at=at)
         self.fills.append(fill)
@@ -240,25 +235,11 @@ class AccountView:
         position = self._touch(event.asset)
         position.trade(signed_lots, event.price)
         if position.is_cross:
-            self.cash -= cost + leg.fee
+            self.purse.cash -= cost + leg.fee
         else:
             position.isolated_usd += leg.margin - cost
-            self.cash -= leg.margin + leg.fee
+            self.purse.cash -= leg.margin + leg.fee
         self.volume += abs(cost)
-
-    def _settle_pair(
-        self, event: Traded, leg: Leg, instrument: Instrument, *, is_buy: bool
-    ) -> None:
-        assert instrument.base is not None
-        amount, cost = event.lots * instrument.lot_e8, event.lots * event.price
-        base, usdc = self._balance(instrument.base), self._balance(USDC)
-        if is_buy:
-            usdc.spend(cost)
-            base.receive(amount - leg.fee, cost)
-        else:
-            base.spend(amount)
-            usdc.receive(cost - leg.fee)
-        self.volume += cost // E8_PER_MICRO_USD
 
     def _with_orders(
         self, event: Event, at: Moment, fills: tuple[Fill, ...] = ()
@@ -272,10 +253,8 @@ class AccountView:
         instrument = self._universe[order.asset]
         if instrument.base is None:
             self._rest(order, lots)
-        elif order.is_buy:
-            self._balance(USDC).hold += lots * order.price
         else:
-            self._balance(instrument.base).hold += lots * instrument.lot_e8
+            self.purse.hold(order, instrument, lots)
 
     def _rest(self, order: RestingOrder, lots: int) -> None:
         """Add to the lots that rest in a market; reduce-only orders demand nothing."""
@@ -305,7 +284,7 @@ class AccountView:
     def _isolated_margin(self, event: IsolatedMarginMoved, _: Moment) -> AccountChanges:
         if event.account != self.address:
             return NOTHING
-        self.cash -= event.usd
+        self.purse.cash -= event.usd
         self._touch(event.asset).isolated_usd += event.usd
         return SUMMARY_ONLY
 
@@ -315,7 +294,7 @@ class AccountView:
             position = self._touch(event.asset)
             position.pay_funding(-paid.usd)
             if paid.is_cross:
-                self.cash += paid.usd
+                self.purse.cash += paid.usd
             else:
                 position.isolated_usd += paid.usd
         records = tuple(fundings_from(event, at, mine))
@@ -327,20 +306,20 @@ class AccountView:
             self._pay(event.asset, -event.usd)
         if event.backstop == self.address:
             self.known = True
-            self.cash += event.usd
+            self.purse.cash += event.usd
         return SUMMARY_ONLY
 
     def _shortfall(self, event: ShortfallCovered, _: Moment) -> AccountChanges:
         if event.account == self.address:
             self._pay(event.asset, event.usd)
         if event.backstop == self.address:
-            self.cash -= event.from_backstop
+            self.purse.cash -= event.from_backstop
         return SUMMARY_ONLY
 
     def _pay(self, asset: AssetId | None, usd: int) -> None:
         """Pay into the cross cash, or into an isolated position."""
         if asset is None:
-            self.cash += usd
+            self.purse.cash += usd
         else:
             self._touch(asset).isolated_usd += usd
 
@@ -352,60 +331,14 @@ class AccountView:
         if not mine:
             return NOTHING
         self.known = True
-        self._move(event)
+        self.purse.move(event)
         self.ledger.extend(mine)
         return AccountChanges(ledger=mine, state=True)
-
-    def _move(self, event: Event) -> None:
-        match event:
-            case Credited():
-                self.cash += event.usd
-            case Withdrawn():
-                self.cash -= event.usd + event.fee
-            case UsdSent():
-                self.cash += self._sign(event.sender, event.destination) * event.usd
-            case SubAccountFunded():
-                usd = event.usd if event.is_deposit else -event.usd
-                self.cash += self._sign(event.master, event.account) * usd
-            case ClassTransferred():
-                usd = event.usd if event.to_perp else -event.usd
-                self.cash += usd
-                self._add_tokens(USDC, -usd * E8_PER_MICRO_USD)
-            case TokenCredited():
-                self._add_tokens(event.token, event.amount_e8)
-            case TokenSent():
-                sign = self._sign(event.sender, event.destination)
-                self._add_tokens(event.token, sign * event.amount_e8, event.usd)
-            case AssetSent():
-                if event.sender == self.address:
-                    self._add_asset(event, -event.amount_e8, is_perp=event.from_perp)
-                if event.destination == self.address:
-                    self._add_asset(event, event.amount_e8, is_perp=event.to_perp)
-            case _:
-                pass  # a liquidation moves nothing by itself
-
-    def _sign(self, sender: Address, destination: Address) -> int:
-        """Return what a transfer counts for this account: -1, 1, or 0 to itself."""
-        return (destination == self.address) - (sender == self.address)
-
-    def _add_asset(self, event: AssetSent, amount_e8: int, *, is_perp: bool) -> None:
-        if is_perp:
-            self.cash += amount_e8 // E8_PER_MICRO_USD
-        else:
-            self._add_tokens(event.token, amount_e8, event.usd)
-
-    def _add_tokens(self, token: TokenId, amount_e8: int, cost_usd: int = 0) -> None:
-        """Add tokens, or take them out if negative; what comes cost what it was worth."""
-        balance = self._balance(token)
-        if amount_e8 < 0:
-            balance.spend(-amount_e8)
-        else:
-            balance.receive(amount_e8, cost_usd * E8_PER_MICRO_USD)
 
     def _bought_requests(self, event: RequestsReserved, _: Moment) -> AccountChanges:
         if event.account != self.address:
             return NOTHING
-        self.cash -= event.usd
+        self.purse.cash -= event.usd
         return SUMMARY_ONLY
 
     # ---- who acts ----------------------------------------------------------------------------
@@ -438,12 +371,6 @@ class AccountView:
 
     def _touch(self, asset: AssetId) -> Position:
         return self._positions.setdefault(asset, self.position(asset))
-
-    def _balance(self, token: TokenId) -> Balance:
-        balance = self.balances.get(token)
-        if balance is None:
-            balance = self.balances[token] = Balance(token)
-        return balance
 
 
 _HANDLERS: Final[dict[type, Callable[[AccountView, Any, Moment], AccountChanges]]] = {

@@ -8,7 +8,8 @@ from typing import Final
 import pytest
 from attrs import frozen
 
-from actors.history_queries import FUNDINGS_MAX, HistoryReader
+from actors.history_queries import HistoryReader
+from actors.history_records import FUNDINGS_MAX
 from actors.history_rows import SAMPLE_MS
 from actors.history_store import HistoryStore
 from model.blocks import GENESIS_DIGEST, Block, Entry, seal
