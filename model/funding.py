@@ -42,6 +42,8 @@ def start(engine: MatchingEngine) -> None:
 
 def run_due(engine: MatchingEngine, events: list[Event]) -> None:
     """Pay the hour that is over, if one is, then take the samples that are due."""
+    if not engine.markets:
+        return
     if engine.time_ms >= engine.next_payment_ms:
         engine.next_payment_ms = next_multiple(engine.time_ms, PAYMENT_MS)
         events.extend(_pay(engine, market) for market in engine.markets)

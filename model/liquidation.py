@@ -76,6 +76,9 @@ def heal_after_command(engine: MatchingEngine, events: list[Event]) -> None:
             refresh(account, engine.markets, engine.epoch)
         if account.value < account.required or account.has_isolated:
             suspects.add(address)
+    if watch.cooling:
+        # Who has recovered must be forgotten now: a tick that changes something must be kept.
+        suspects.update(address for address, _ in watch.cooling if address in watch.touched)
     watch.pending |= watch.touched
     watch.touched.clear()
     if suspects:
@@ -142,9 +145,10 @@ class _Healing:
             self._liquidate(account, asset)
         if ailing:
             ailing = ails(engine, account)
-        for key in [key for key in watch.cooling if key[0] == account.address]:
-            if key[1] not in ailing:
-                del watch.cooling[key]
+        if watch.cooling:
+            for asset in (None, *account.positions):
+                if asset not in ailing:
+                    watch.cooling.pop((account.address, asset), None)
         if ailing:
             watch.ailing.add(account.address)
         else:

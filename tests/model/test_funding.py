@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.commands import Tick, UpdateLeverage
+from model.commands import OpenExchange, Tick, UpdateLeverage
 from model.events import Event, FundingPaid, PremiumSampled, Ticked
 from model.exchange import Exchange
 from model.funding import PAYMENT_MS, SAMPLE_MS
@@ -205,3 +205,15 @@ def test_funding_survives_a_snapshot() -> None:
 
     assert loaded.digest() == desk.exchange.digest()
     assert loaded.market_state(BTC).premium == RATE_SCALE // 100
+
+
+def test_exchange_without_markets_has_nothing_due() -> None:
+    """A tick that does nothing changes nothing, however late it is."""
+    exchange = Exchange()
+    exchange.begin_block(1, START_MS)
+    exchange.apply(OpenExchange(0, 0))
+    exchange.begin_block(2, START_MS + 2 * PAYMENT_MS)
+    before = exchange.dump()
+
+    assert exchange.apply(Tick()) == [Ticked()]
+    assert exchange.dump() == before

@@ -324,3 +324,17 @@ def test_crash_day(with_bids: bool) -> None:
     assert len(every(events, Liquidated)) == len(poor if with_bids else hopeless)
     assert len(exchange.engine.watch.ailing) == (0 if with_bids else len(poor) - len(hopeless))
     assert all(exchange.account_state(Address(f"0x{n + 16:040x}")).cash >= 0 for n in hopeless)
+
+
+def test_account_that_recovered_while_cooling_down_is_forgotten_at_once() -> None:
+    """By the command that helped it, so that the next tick has nothing to change."""
+    desk = desk_with_long("1900")
+    desk.rest(CAROL, order("buy", "95.5", "3000"))
+    desk.move_oracle("95.6")
+    assert desk.exchange.engine.watch.cooling
+
+    desk.credit(ALICE, 100_000)
+    assert desk.exchange.engine.watch.cooling == {}
+    before = desk.exchange.dump()
+    assert desk.apply(Tick()) == [Ticked()]
+    assert desk.exchange.dump() == before
