@@ -1,42 +1,18 @@
-"""Metrics and traces: the one module that knows Prometheus and OpenTelemetry.
+"""What the gateway tells of itself: metrics, and the way to the traces of ``actors.tracing``.
 
-Everyone else calls a method of ``Telemetry`` or returns a fact. Labels are markets, routes, actions
-and reasons, never accounts, orders or addresses, so the number of series stays bounded whatever
-clients do.
-
-Traces are off until a file is named. An action is traced when its request carries a sampled
-``traceparent`` (W3C Trace Context). What happens to an actor is an event: on the span of the traced
-request in which it happens, on that of the actor's outage, or on a short span of its own.
+The one module that knows Prometheus. Everyone else calls a method of ``Telemetry`` or returns a
+fact. Labels are markets, routes, actions and reasons, never accounts, orders or addresses, so the
+number of series stays bounded whatever clients do.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from attrs import frozen
-from opentelemetry.context import Context
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult
-from opentelemetry.trace import (
-    Link,
-    Span,
-    SpanContext,
-    SpanKind,
-    StatusCode,
-    Tracer,
-    TraceState,
-    get_current_span,
-)
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from opentelemetry.util.types import Attributes
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -44,13 +20,8 @@ from prometheus_client.registry import Collector
 
 from actors.errors import StorageError
 from actors.sequencer import SequencerHooks
-from actors.tree_events import (
-    Outage,
-    TreeEvent,
-    event_of_letter,
-    event_of_report,
-    event_of_shed,
-)
+from actors.tracing import Tracing
+from actors.tree_events import event_of_letter, event_of_report, event_of_shed
 from model.commands import Command
 from supervision import DeadLetter, Report, Shed
 
@@ -75,14 +46,6 @@ SECONDS: Final = (
 )
 COMMANDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
-TRACEPARENT_LENGTH_MAX: Final = 128
-OUTAGES_MAX: Final = 1_024
-"""Actors whose outage has a span at the same time; what happens to others has spans of its own."""
-EVENT_SPANS_PER_SECOND_MAX: Final = 100
-"""Short spans for events of the tree; further events of a second are only counted."""
-SPANS_WAITING_MAX: Final = 2_048
-"""Spans that wait for the file; more are dropped."""
-
 log = logging.getLogger("zaraba")
 
 
@@ -90,11 +53,11 @@ class Telemetry(SequencerHooks):
     """The counters of one process. Give each test its own.
 
     Args:
-        traces: file that spans are appended to, one JSON object a line.
-        exporter: what takes spans instead of the file. Without either none are made.
+        tracing: makes the spans; without it there are none.
     """
 
-    def __init__(self, traces: Path | None = None, exporter: SpanExporter | None = None) -> None:
+    def __init__(self, tracing: Tracing | None = None) -> None:
+        self.tracing = tracing
         self.registry = CollectorRegistry()
         self.faucet_credits = 0
         self.chain_is_ready = False
@@ -186,14 +149,6 @@ class Telemetry(SequencerHooks):
             ["actor", "reason"],
             registry=self.registry,
         )
-        if exporter is None and traces is not None:
-            exporter = _FileExporter(traces)
-        self._provider = None if exporter is None else _open_provider(exporter)
-        self._tree_spans: _TreeSpans | None = None
-        self._tracer: Tracer | None = None
-        if self._provider is not None:
-            self._tracer = self._provider.get_tracer("zaraba")
-            self._tree_spans = _TreeSpans(self._tracer)
 
     # -- facts that others report
 
@@ -254,20 +209,20 @@ class Telemetry(SequencerHooks):
     def supervisor_reported(self, report: Report, actor: str) -> None:
         """A supervisor reported; ``actor`` is the kind, not the key."""
         self._restarts.labels(actor, report.event.value).inc()
-        if self._tree_spans is not None:
-            self._tree_spans.add(event_of_report(report, actor))
+        if self.tracing is not None:
+            self.tracing.note(event_of_report(report, actor))
 
     def letter_died(self, letter: DeadLetter) -> None:
         """A message reached nobody."""
         self._dead_letters.labels(letter.owner, letter.reason.value).inc()
-        if self._tree_spans is not None:
-            self._tree_spans.add(event_of_letter(letter))
+        if self.tracing is not None:
+            self.tracing.note(event_of_letter(letter))
 
     def message_shed(self, shed: Shed) -> None:
         """A mailbox turned a message away, or let one go."""
         self._sheds.labels(shed.owner, shed.why.value).inc()
-        if self._tree_spans is not None:
-            self._tree_spans.add(event_of_shed(shed))
+        if self.tracing is not None:
+            self.tracing.note(event_of_shed(shed))
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Show a number that is read when it is asked for."""
@@ -287,32 +242,25 @@ class Telemetry(SequencerHooks):
         """Return all metrics in the Prometheus text format (media type ``CONTENT_TYPE``)."""
         return generate_latest(self.registry)
 
-    @contextmanager
-    def action_span(self, action: str, traceparent: str | None) -> Iterator[None]:
+    def action_span(self, action: str, traceparent: str | None) -> AbstractContextManager[None]:
         """Trace the handling of an action, if its sender asked for that and traces are on."""
-        if self._tracer is None or traceparent is None or len(traceparent) > TRACEPARENT_LENGTH_MAX:
-            yield
-            return
-        context = TraceContextTextMapPropagator().extract({"traceparent": traceparent})
-        with self._tracer.start_as_current_span(f"action {action}", context=context):
-            yield
+        if self.tracing is None:
+            return nullcontext()
+        return self.tracing.action_span(action, traceparent)
 
     @property
     def is_tracing(self) -> bool:
         """Whether spans are made at all."""
-        return self._tracer is not None
+        return self.tracing is not None
 
     def current_trace(self) -> object:
         """Return what a message that is sent now should carry: the span that is recorded now."""
-        span = get_current_span()
-        return span.get_span_context() if span.is_recording() else None
+        return None if self.tracing is None else self.tracing.current()
 
     def close(self) -> None:
         """Write what is left of the traces."""
-        if self._tree_spans is not None:
-            self._tree_spans.close()
-        if self._provider is not None:
-            self._provider.shutdown()
+        if self.tracing is not None:
+            self.tracing.close()
 
 
 @frozen
@@ -326,106 +274,3 @@ class _Total(Collector):
     def collect(self) -> Iterator[CounterMetricFamily]:
         """Read it now."""
         yield CounterMetricFamily(self.name, self.text, self.read())
-
-
-class _FileExporter(SpanExporter):
-    """Appends spans to a file, one JSON object a line."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8")
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        for span in spans:
-            self._file.write(json.dumps(json.loads(span.to_json()), separators=(",", ":")) + "\n")
-        self._file.flush()
-        return SpanExportResult.SUCCESS
-
-    def shutdown(self) -> None:
-        self._file.close()
-
-
-def _open_provider(exporter: SpanExporter) -> TracerProvider:
-    provider = TracerProvider(
-        sampler=ParentBased(_TreeOnly()), resource=Resource.create({"service.name": "zaraba"})
-    )
-    provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=SPANS_WAITING_MAX))
-    return provider
-
-
-class _TreeOnly(Sampler):
-    """Of spans without a parent, takes those about the tree."""
-
-    def should_sample(  # noqa: PLR0917  # the signature is OpenTelemetry's
-        self,
-        parent_context: Context | None,
-        trace_id: int,
-        name: str,
-        kind: SpanKind | None = None,
-        attributes: Attributes = None,
-        links: Sequence[Link] | None = None,
-        trace_state: TraceState | None = None,
-    ) -> SamplingResult:
-        if name.startswith(("outage", "event")):
-            return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes)
-        return SamplingResult(Decision.DROP)
-
-    def get_description(self) -> str:
-        return "TreeOnly"
-
-
-class _TreeSpans:
-    """The spans of what happens to actors."""
-
-    def __init__(self, tracer: Tracer) -> None:
-        self._tracer = tracer
-        self._outages: dict[str, Span] = {}
-        self._second = 0
-        self._made = 0
-        self._left_out = 0
-
-    def add(self, event: TreeEvent) -> None:
-        """Put an event on the spans that it belongs to."""
-        request = get_current_span()
-        if request.is_recording():
-            request.add_event(event.name, event.attributes)
-        outage = self._outages.get(event.path)
-        if outage is None and event.outage is Outage.BEGINS and len(self._outages) < OUTAGES_MAX:
-            outage = self._outages[event.path] = self._open(f"outage {event.actor}", event)
-        if outage is not None:
-            outage.add_event(event.name, event.attributes)
-            if event.outage in (Outage.ENDS, Outage.BROKEN_OFF):
-                self._end_outage(event)
-        elif not request.is_recording():
-            self._add_alone(event)
-
-    def _open(self, name: str, event: TreeEvent) -> Span:
-        links = [Link(c) for c in event.contexts if isinstance(c, SpanContext) and c.is_valid]
-        attributes = {"actor.path": event.path}
-        return self._tracer.start_span(name, Context(), attributes=attributes, links=links)
-
-    def _end_outage(self, event: TreeEvent) -> None:
-        span = self._outages.pop(event.path)
-        if event.outage is Outage.BROKEN_OFF:
-            span.set_status(StatusCode.ERROR, event.name)
-        span.end()
-
-    def _add_alone(self, event: TreeEvent) -> None:
-        second = int(time.monotonic())
-        if second != self._second:
-            self._second, self._made = second, 0
-        if self._made >= EVENT_SPANS_PER_SECOND_MAX:
-            self._left_out += 1
-            return
-        self._made += 1
-        span = self._open(f"event {event.name}", event)
-        span.add_event(event.name, event.attributes)
-        if self._left_out:
-            span.set_attribute("events.left_out", self._left_out)
-            self._left_out = 0
-        span.end()
-
-    def close(self) -> None:
-        """End the outages that nobody saw the end of."""
-        for span in self._outages.values():
-            span.end()
-        self._outages.clear()

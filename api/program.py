@@ -39,6 +39,7 @@ from actors.storage import TailCut
 from actors.subscription_actor import subscriptions_pool
 from actors.telemetry import Telemetry
 from actors.ticker import Board, Ticker
+from actors.tracing import open_tracing
 from api.admin import serve_admin
 from api.app import create_app
 from api.config import ExchangeConfig, load_config
@@ -199,7 +200,7 @@ async def open_program(
     """
     ground = Ground() if ground is None else ground
     config = load_config(settings.config)
-    telemetry = Telemetry(settings.traces)
+    telemetry = Telemetry(open_tracing(settings.traces))
     registry = Registry()
     program = _assemble(settings, config, telemetry, registry, ground)
     try:

@@ -1,7 +1,8 @@
 import json
 from pathlib import Path
 
-from actors.telemetry import TRACEPARENT_LENGTH_MAX, Telemetry
+from actors.telemetry import Telemetry
+from actors.tracing import TRACEPARENT_LENGTH_MAX, open_tracing
 
 SAMPLED = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 UNSAMPLED = SAMPLED[:-1] + "0"
@@ -41,7 +42,7 @@ def test_two_programs_count_apart() -> None:
 def test_only_sampled_actions_are_traced(tmp_path: Path) -> None:
     """One JSON object a line, none for requests that did not ask or asked nonsense."""
     file = tmp_path / "traces.jsonl"
-    telemetry = Telemetry(file)
+    telemetry = Telemetry(open_tracing(file))
     for header in (None, "", "nonsense", UNSAMPLED, "0" * TRACEPARENT_LENGTH_MAX * 2, SAMPLED):
         with telemetry.action_span("order", header):
             pass

@@ -12,7 +12,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.telemetry import EVENT_SPANS_PER_SECOND_MAX, Telemetry
+from actors.telemetry import Telemetry
+from actors.tracing import EVENT_SPANS_PER_SECOND_MAX, Tracing
 from supervision import (
     Actor,
     AskError,
@@ -102,7 +103,7 @@ def child(**options: Any) -> SupervisorSpec:
 @asynccontextmanager
 async def traced(spec: SupervisorSpec) -> AsyncIterator[Scene]:
     exporter = KeptExporter()
-    telemetry = Telemetry(exporter=exporter)
+    telemetry = Telemetry(Tracing(exporter))
     try:
         async with open_system(spec, hooks=Heard(telemetry)) as system:
             yield Scene(telemetry, exporter, system)
