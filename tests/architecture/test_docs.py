@@ -25,7 +25,7 @@ from api.node.gateway import NodeGateway
 from api.node.program import watch_node_gauges
 from api.program import open_program
 from api.settings import Settings, settings_from_environment
-from api.subscriptions import COIN_CHANNELS, USER_CHANNELS
+from api.subscriptions import COIN_CHANNELS, MARKET_CHANNELS, USER_CHANNELS
 from api.wire.metadata import FIXED_ANSWERS
 from model.refusals import WIRE
 from supervision import Registry
@@ -283,7 +283,7 @@ def types_of(title: str, *, working: bool) -> list[str]:
     [
         ("Questions: POST /info", set(ANSWERS) | set(FIXED_ANSWERS)),
         ("Actions: POST /exchange", tags_of(Action)),
-        ("Subscriptions: GET /ws", {"allMids"} | COIN_CHANNELS | USER_CHANNELS),
+        ("Subscriptions: GET /ws", COIN_CHANNELS | MARKET_CHANNELS | USER_CHANNELS),
     ],
 )
 def test_what_is_offered_is_listed(title: str, table: set[str]) -> None:

@@ -97,6 +97,23 @@ def test_liquidations(open_ccxt: Open, symbol: str) -> None:
     assert open_ccxt().api.fetch_my_liquidations(symbol) == []
 
 
+@pytest.mark.shows("ccxt", "an agent's privateKey with its master's walletAddress")
+def test_an_agent(open_ccxt: Open, open_wallet: Open, symbol: str) -> None:
+    """A bot signs as an agent: its orders are the master's, and the master is what it reads."""
+    master = open_wallet()
+    _answer, key = master.exchange.approve_agent("bot")
+    agent = open_ccxt(account=eth_account.Account.from_key(key))
+    agent.exchange.walletAddress = master.address
+
+    placed = agent.api.create_order(symbol, "limit", "buy", 0.5, 1990)
+
+    (order,) = agent.api.fetch_open_orders(symbol)
+    assert order["id"] == placed["id"] == str(master.open_oids()[0])
+    assert agent.api.fetch_balance()["USDC"]["total"] == 10_000
+    with pytest.raises(ccxt.ExchangeError, match="Must deposit"):
+        agent.exchange.transfer("USDC", 5, "swap", "spot")
+
+
 # ---- leverage and margin -----------------------------------------------------------------------
 
 

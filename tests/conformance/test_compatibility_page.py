@@ -9,7 +9,7 @@ from hyperliquid.info import Info
 
 from api.exchange.wire import UNSUPPORTED_TYPES
 from api.info import ANSWERS
-from api.subscriptions import COIN_CHANNELS, USER_CHANNELS
+from api.subscriptions import COIN_CHANNELS, MARKET_CHANNELS, USER_CHANNELS
 from api.wire.metadata import FIXED_ANSWERS
 from tests.conformance.page import DIFFERENCES, PAGE, SURFACES, differences, render
 from tests.conformance.record import ACTION, CHANNEL, INFO, Recorder
@@ -49,7 +49,7 @@ def test_every_type_was_asked(recorder: Recorder) -> None:
     offered = {
         INFO: set(ANSWERS) | set(FIXED_ANSWERS),
         ACTION: set(UNSUPPORTED_TYPES),
-        CHANNEL: {"allMids"} | COIN_CHANNELS | USER_CHANNELS,
+        CHANNEL: COIN_CHANNELS | MARKET_CHANNELS | USER_CHANNELS,
     }
     missing = {
         (kind, name)

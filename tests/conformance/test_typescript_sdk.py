@@ -64,6 +64,8 @@ def told(exchange: Program) -> dict[str, Any]:
     [
         "reads of the markets",
         "reads of an account",
+        "further reads",
+        "further streams",
         "orders",
         "a trade",
         "refusals are thrown",

@@ -107,6 +107,33 @@ const steps = {
     assert.equal(await info.subAccounts({ user }), null);
     assert.equal((await info.portfolio({ user })).length, 8);
   },
+  async "further reads"() {
+    assert.equal((await info.marginTable({ id: 25 })).marginTiers[0].maxLeverage, 25);
+    assert.ok((await info.predictedFundings()).length >= 1);
+    assert.ok((await info.maxMarketOrderNtls()).length >= 1);
+    assert.deepEqual(await info.perpsAtOpenInterestCap(), []);
+    assert.deepEqual(await info.twapHistory({ user }), []);
+    assert.deepEqual(await info.userTwapSliceFills({ user }), []);
+    assert.ok((await info.referral({ user })).referrerState);
+    assert.equal((await info.preTransferCheck({ user, source: user })).userExists, true);
+    assert.equal((await info.legalCheck({ user })).userAllowed, true);
+    assert.ok((await info.perpDexStatus({ dex: "" })).totalNetDeposit);
+    assert.equal((await info.tokenDetails({ tokenId: (await info.spotMeta()).tokens[0].tokenId })).name, "USDC");
+  },
+  async "further streams"() {
+    const waiting = {
+      spotState: mailbox(), userHistoricalOrders: mailbox(), userTwapHistory: mailbox(),
+      userTwapSliceFills: mailbox(), twapStates: mailbox(), webData3: mailbox(),
+      allDexsClearinghouseState: mailbox(),
+    };
+    for (const [name, { listener }] of Object.entries(waiting)) await streams[name]({ user }, listener);
+    for (const { until } of Object.values(waiting)) await until();
+    const ofMarkets = { assetCtxs: mailbox(), spotAssetCtxs: mailbox(), allDexsAssetCtxs: mailbox() };
+    await streams.assetCtxs(ofMarkets.assetCtxs.listener);
+    await streams.spotAssetCtxs(ofMarkets.spotAssetCtxs.listener);
+    await streams.allDexsAssetCtxs(ofMarkets.allDexsAssetCtxs.listener);
+    for (const { until } of Object.values(ofMarkets)) await until();
+  },
   async "orders"() {
     const oid = restingOid(await exchange.order(one(order(true, "1990", "0.1"))));
     assert.equal((await info.orderStatus({ user, oid })).order.status, "open");
