@@ -122,6 +122,9 @@ def _add_serve(commands: Commands) -> None:
     serve.add_argument(
         "--seed", type=int, default=DEMO_SEED, help="of the demo's prices and bots (%(default)s)"
     )
+    serve.add_argument(
+        "--node-logs", type=Path, metavar="DIR", help="write the files that a real node would write"
+    )
     _add_source(serve)
     serve.add_argument("-v", "--verbose", action="store_true", help="log more")
     serve.set_defaults(command=_serve)
@@ -193,6 +196,7 @@ def _serve(options: argparse.Namespace) -> int:
             config=options.config,
             traces=options.traces,
             seed=options.seed,
+            node_logs=options.node_logs,
         )
     )
 

@@ -29,11 +29,13 @@ from actors.connections import CHECK_SECONDS, Connections
 from actors.errors import StorageError
 from actors.history import History, HistoryWriter
 from actors.market import Market
+from actors.node.logs import BLOCKS_WAITING_MAX as LOGGED_BLOCKS_MAX
+from actors.node.logs import NodeLogs
 from actors.outlet import FanoutCounts
 from actors.recovery import Recovered
 from actors.router import BLOCKS_WAITING_MAX, Directory, Router
 from actors.sequencer import Faucet, Sequencer
-from actors.source import EmbeddedSource
+from actors.source import BlockCommitted, EmbeddedSource
 from actors.storage import Report as StorageReport
 from actors.storage import TailCut
 from actors.subscription_actor import subscriptions_pool
@@ -54,6 +56,7 @@ from api.server import hypercorn_config, serve_http
 from api.server_guard import ON_BROKEN
 from api.settings import Settings
 from api.signing import Chain
+from model.blocks import Block
 from model.ids import Address, AssetId
 from supervision import (
     Actor,
@@ -254,6 +257,7 @@ def _tree(program: Program, *, serve: bool) -> SupervisorSpec:
     children = [
         _source(program),
         _history(program),
+        *_node_logs(program),
         ChildSpec(
             "router",
             lambda: Router(program.gateway.source, program.gateway.directory),
@@ -277,7 +281,13 @@ def _tree(program: Program, *, serve: bool) -> SupervisorSpec:
 
 def _source(program: Program) -> ChildSpec:
     settings, registry, ground = program.settings, program.registry, program.ground
-    store = NotedChain(ground.chain(settings.data), program.gateway.history.note_durable)
+
+    def note_durable(block: Block) -> None:
+        program.gateway.history.note_durable(block)
+        if settings.node_logs is not None:
+            registry.address("logs/writer").tell(BlockCommitted(block))
+
+    store = NotedChain(ground.chain(settings.data), note_durable)
     sequencer = ChildSpec(
         "sequencer",
         lambda: Sequencer(
@@ -320,6 +330,22 @@ def _history(program: Program) -> ChildSpec:
             [writer], intensity=HISTORY_RESTARTS_MAX, period_seconds=HISTORY_RESTARTS_SECONDS
         ),
     )
+
+
+def _node_logs(program: Program) -> list[ChildSpec]:
+    """Return what writes a node's files, if it is wanted; nobody depends on it."""
+    root = program.settings.node_logs
+    if root is None:
+        return []
+    writer = ChildSpec(
+        "writer",
+        lambda: NodeLogs(root, program.gateway.source),
+        mailbox=MailboxSpec(LOGGED_BLOCKS_MAX),
+    )
+    supervisor = SupervisorSpec(
+        [writer], intensity=HISTORY_RESTARTS_MAX, period_seconds=HISTORY_RESTARTS_SECONDS
+    )
+    return [ChildSpec("logs", supervisor)]
 
 
 def _markets(program: Program) -> ChildSpec:

@@ -42,6 +42,7 @@ class Settings:
         config: markets and fees of a new exchange; ``None`` for the built-in ones.
         traces: file that spans of traced actions are appended to.
         seed: of the demo's oracle and bots.
+        node_logs: where to write what a real node would; ``None`` for nowhere.
     """
 
     host: str = "127.0.0.1"
@@ -53,6 +54,7 @@ class Settings:
     config: Path | None = None
     traces: Path | None = None
     seed: int = DEMO_SEED
+    node_logs: Path | None = None
 
     @property
     def bind(self) -> str:
