@@ -30,6 +30,7 @@ from model.events import (
     Event,
     Leg,
     LeverageUpdated,
+    Liquidated,
     ModifyRefused,
     NonceUsed,
     OrderCanceled,
@@ -378,6 +379,24 @@ def test_events_of_another_request_are_noticed() -> None:
     for request, events in ((place(2), [placed()]), (cancel(1), []), (ONE_MODIFY, [])):
         with pytest.raises(AssertionError):
             answered(request, *events)
+
+
+def test_liquidation_that_a_trade_called_for_is_no_part_of_the_answer() -> None:
+    """Its orders and trades come after the order's own, and answer nothing that was asked."""
+    liquidated = Liquidated(KEY.address, None, 1, 0, ((ETH.asset, 1),))
+    order = {"totalSz": "0.1", "avgPx": "1891.4", "oid": 1}
+
+    found = statuses(
+        place(1),
+        placed(),
+        traded(),
+        liquidated,
+        gone(7, CancelReason.LIQUIDATED),
+        placed(8, tif=Tif.LIQUIDATION_MARKET),
+        traded(8),
+    )
+
+    assert found == [{"filled": order}]
 
 
 # ---- average price ---------------------------------------------------------------------------
