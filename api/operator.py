@@ -46,6 +46,10 @@ def operator_handlers(program: Program) -> dict[str, Handler]:
         if instrument is None:
             names = ", ".join(sorted(program.gateway.directory.universe.by_name))
             raise AdminError(f"no such market: {request.get('coin')} (there are {names})")
+        if instrument.is_spot:
+            raise AdminError(
+                f"{instrument.name} has no oracle: its price is that of its last trade"
+            )
         move = MoveOracle((OraclePrice(instrument.asset, _price(request)),))
         receipt = _refuse_refused(await program.gateway.carry_out(move))
         moved = next(event for event in receipt.events if isinstance(event, OracleMoved))

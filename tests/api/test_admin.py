@@ -156,3 +156,21 @@ async def test_operators_fund_and_move_prices(tmp_path: Path) -> None:
         status = await ask_admin(data, {"do": "status"})
         assert status["not_ready"] == ""
         assert status["height"] == program.gateway.directory.height
+
+
+async def test_a_pair_has_no_oracle_and_its_token_can_be_credited(tmp_path: Path) -> None:
+    """Its price is that of its last trade; its token comes from the operator."""
+    config = tmp_path / "markets.toml"
+    await trio.Path(config).write_text(
+        '[[markets]]\nname = "BTC"\nsize_decimals = 5\nmax_leverage = 40\nopening_price = "65000"\n'
+        '[[pairs]]\ntoken = "SAKE"\nsize_decimals = 1\nopening_price = "2.5"\n'
+    )
+    async with open_gateway(tmp_path, config=config) as program:
+        data, who = program.settings.data, key(1).address
+        with pytest.raises(AdminError, match="has no oracle"):
+            await ask_admin(data, {"do": "oracle", "coin": "SAKE/USDC", "price": "3"})
+        named = {"do": "fund", "account": who, "token": "SAKE", "amount": "12.5"}
+        assert await ask_admin(data, named) == {"account": who, "token": "SAKE", "amount": "12.5"}
+        spot = await info(program, "spotClearinghouseState", user=who)
+
+    assert [(held["coin"], held["total"]) for held in spot["balances"]] == [("SAKE", "12.5")]
