@@ -193,6 +193,7 @@ class HistoryWriter(Actor):
     async def init(self) -> None:
         """Open the file, make it anew if it is not of this journal, and catch up."""
         self.history.replaced()
+        self.history.moved_to(0)  # readers wait: the file may be an empty one for a moment
         self._store = await trio.to_thread.run_sync(open_store, DataDirectory(self.path))
         self.history.moved_to(self._store.height)
         await self._catch_up(self._store, COMMANDS_PER_LONG_STEP)
