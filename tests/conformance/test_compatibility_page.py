@@ -78,7 +78,7 @@ def test_differences_are_of_known_types() -> None:
 def test_page(recorder: Recorder, pytestconfig: pytest.Config) -> None:
     """The page is what this run saw, to the letter; ``make compatibility`` writes it."""
     seen = render(recorder)
-    if pytestconfig.getoption("--write-compatibility"):
+    if pytestconfig.getoption("--write-compatibility", default=False):
         PAGE.write_text(seen, encoding="utf-8")
 
     page = PAGE.read_text(encoding="utf-8")
