@@ -20,7 +20,7 @@ from model.accounts import Account
 from model.balances import E8_PER_MICRO_USD, Balance
 from model.commands import OrderSpec, Tif
 from model.events import CancelReason, Event, Leg, OrderCanceled, OrderPlaced, OrderRefused, Traded
-from model.fees import OPEN_ORDERS_MAX, SPOT_WEIGHT, fee_towards_exchange, open_orders_max
+from model.fees import SPOT_WEIGHT, fee_towards_exchange, open_orders_max
 from model.ids import SPOT_ASSETS_FROM, USDC, AssetId, TokenId
 from model.instruments import is_on_grid
 from model.markets import Market
@@ -133,7 +133,7 @@ def _refusal(market: Market, account: Account, spec: OrderSpec) -> _Refused | No
         return liquidity_refusal(market, spec.tif)
     if spec.tif is Tif.GTC or spec.tif is Tif.ALO:
         most = open_orders_max(account.volume)
-        if len(account.orders) >= OPEN_ORDERS_MAX and len(account.orders) >= most:
+        if account.open_count() >= most:
             return Refusal.OPEN_ORDERS_AT_MAX, (most,)
     token, amount = (USDC, price * lots)
     if not spec.is_buy:

@@ -295,7 +295,10 @@ def run_due(engine: MatchingEngine, events: list[Event]) -> None:
 
 
 def _fire(engine: MatchingEngine, trigger: Trigger, events: list[Event]) -> None:
-    """Turn a trigger into an order, or report that it could not become one."""
+    """Turn a trigger into an order, or report that it could not become one.
+
+    Of a position that has grown beyond the largest order, as much as one may have is closed.
+    """
     account = engine.accounts[trigger.account]
     held = _take_out(engine, account, trigger)
     asset, oid = trigger.asset, trigger.oid
@@ -305,12 +308,15 @@ def _fire(engine: MatchingEngine, trigger: Trigger, events: list[Event]) -> None
     held.fired[oid] = trigger.parent
     head = len(events)
     market = engine.markets[asset]
+    is_market = trigger.terms.is_market
+    most = market.market_notional_max if is_market else market.limit_notional_max
+    lots = min(lots, most // trigger.price)
     spec = OrderSpec(
         asset,
         trigger.is_buy,
         trigger.price * market.tick_e8,
         lots * market.lot_e8,
-        Tif.FRONTEND_MARKET if trigger.terms.is_market else Tif.GTC,
+        Tif.FRONTEND_MARKET if is_market else Tif.GTC,
         True,
         trigger.cloid,
     )

@@ -416,6 +416,19 @@ def test_bound_trigger_closes_the_whole_position() -> None:
     assert reasons(events) == {take: CancelReason.POSITION_CLOSED}
 
 
+def test_bound_trigger_closes_what_one_order_may_of_a_huge_position() -> None:
+    """Rather than to fail because the position has outgrown a market order."""
+    desk = Desk(usd=100_000_000)
+    long(desk, "100000")
+    desk.rest(BOB, order("sell", "100", "100000"))
+    desk.place(ALICE, order("buy", "100", "100000"))
+    bind(desk, stop("sell", "95", "90", "0"))
+    desk.rest(CAROL, order("buy", "94", "190000"))
+
+    assert only(desk.move_oracle("95"), Traded).lots == 15_000_000 * 100 // 90
+    assert desk.size(ALICE) == 20_000_000 - 15_000_000 * 100 // 90
+
+
 @pytest.mark.parametrize("size", ["1", "3"])
 def test_bound_triggers_go_when_the_position_does(size: str) -> None:
     """When it is closed, and when it turns round."""
