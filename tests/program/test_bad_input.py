@@ -12,9 +12,9 @@ import pytest
 
 from api.signing import Chain
 from tests.conformance.wallets import wait_until
+from tests.program.bad_clients import UPGRADE, text_frame
 from tests.program.clients import Trader, Wanted, open_wire
 from tests.program.harness import ANSWER_SECONDS_MAX, Answer, Program
-from tests.program.test_shutdown import UPGRADE, text_frame
 
 pytestmark = pytest.mark.program
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.record import Recorder
 from tests.conformance.wallets import IOC, Wallet
+from tests.program.bad_clients import UPGRADE, never_reads, upgraded
 from tests.program.harness import Program, run_command
 from tests.program.test_bad_input import raw
-from tests.program.test_shutdown import UPGRADE, never_reads, upgraded
 
 pytestmark = pytest.mark.program
 
@@ -28,7 +29,11 @@ def hosted(programs: Callable[..., Program], tmp_path: Path) -> Program:
 def wallets(hosted: Program) -> Iterator[tuple[Wallet, Wallet]]:
     """Two users of the published client, funded by the faucet."""
     hosted.start()
-    opened = Wallet.open(hosted, 0), Wallet.open(hosted, 0)
+    recorder = Recorder()
+    opened = (
+        Wallet.open(hosted, 0, recorder=recorder),
+        Wallet.open(hosted, 0, recorder=recorder),
+    )
     yield opened
     for wallet in opened:
         wallet.close()
