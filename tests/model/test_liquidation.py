@@ -35,11 +35,14 @@ from model.events import (
     TradeKind,
 )
 from model.exchange import Exchange
-from model.ids import BACKSTOP, Address
-from model.instruments import Instrument
+from model.ids import BACKSTOP, Address, AssetId
+from model.instruments import Instrument, MarginTier
 from model.invariants import check
 from model.liquidation import COOL_DOWN_MS
 from model.units import E8, USD
+from model.universe import Universe
+from model.views.account import AccountView
+from model.views.summary import PRICE_SCALE_DECIMALS, summarize
 from tests.model.desk import ALICE, BOB, BTC, CAROL, ETH, START_MS, Desk, every, only, order
 
 
@@ -338,3 +341,40 @@ def test_account_that_recovered_while_cooling_down_is_forgotten_at_once() -> Non
     before = desk.exchange.dump()
     assert desk.apply(Tick()) == [Ticked()]
     assert desk.exchange.dump() == before
+
+
+@pytest.mark.parametrize("is_cross", [True, False])
+@pytest.mark.parametrize("side", ["buy", "sell"])
+@pytest.mark.parametrize("size", ["20", "75", "140"])
+def test_price_that_users_are_shown_is_where_they_are_liquidated(
+    size: str, side: str, is_cross: bool
+) -> None:
+    """A cent before it nothing happens, a cent beyond it something does; in every tier."""
+    tiers = (MarginTier(0, 20), MarginTier(6_000 * USD, 10), MarginTier(10_000 * USD, 5))
+    sol = AssetId(2)
+
+    def opened() -> Desk:
+        desk = Desk()
+        desk.apply(ListMarket(Instrument(sol, "SOL", 2, 20, 100 * E8, tiers)))
+        desk.send(ALICE, BOB, (10_000 - 25 * int(size)) * USD)
+        for account in (BOB, CAROL, BACKSTOP):
+            desk.credit(account, 100_000)
+        for account in (ALICE, BOB, CAROL):
+            chosen = account != ALICE or is_cross
+            desk.apply(UpdateLeverage(*desk.head(account), sol, chosen, 5))
+        desk.rest(BOB, order("sell" if side == "buy" else "buy", "100", size, asset=sol))
+        desk.place(ALICE, order(side, "100", size, asset=sol))
+        return desk
+
+    universe = Universe(opened().exchange.instruments)
+    view = AccountView(opened().state(ALICE), universe)
+    (shown,) = summarize(view, universe, [1_000_000, 1_000_000, 1_000_000]).positions
+    assert shown.liquidation_price is not None
+    cents = shown.liquidation_price // 10 ** (PRICE_SCALE_DECIMALS - 2)
+    before, beyond = (cents + 2, cents - 1) if side == "buy" else (cents - 1, cents + 2)
+    safe, lost = opened(), opened()
+    safe.rest(CAROL, order(side, f"{before / 100:.2f}", "200", asset=sol))
+    lost.rest(CAROL, order(side, f"{beyond / 100:.2f}", "200", asset=sol))
+
+    assert every(safe.move_oracle(f"{before / 100:.2f}", sol), Liquidated) == []
+    assert every(lost.move_oracle(f"{beyond / 100:.2f}", sol), Liquidated) != []
