@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from supervision.address import Address
@@ -83,6 +84,11 @@ class Context:
         """Be told nothing of quiet times."""
         self._run.cancel_idle_timeout()
 
+    def handling(self, envelope: Envelope) -> AbstractContextManager[Any]:
+        """Return the context to handle one message of a batch in; see `Actor.frames_messages`."""
+        around = None if envelope.context is None else self._run.around(envelope)
+        return nullcontext() if around is None else around
+
     def continue_with(self, message: Any) -> None:
         """Handle ``message`` next, before everything that waits.
 
@@ -131,6 +137,10 @@ class Actor:
 
     batch_max: ClassVar[int] = 64
     """Most messages handled between two checkpoints."""
+
+    frames_messages: ClassVar[bool] = False
+    """Whether ``handle_batch`` enters ``context.handling`` itself where a message carries a thing.
+    By default the whole batch is handled in one context."""
 
     stash_max: ClassVar[int] = 100
     """Most messages that may be put aside with `Stash`."""

@@ -4,7 +4,9 @@ The package logs nothing and counts nothing for anybody. It hands out facts; a p
 into log lines, counters and traces.
 """
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -127,15 +129,35 @@ class Hooks:
     def on_shed(self, shed: Shed) -> None:
         """Hear of one message that a mailbox shed, in the task of its sender or its receiver."""
 
+    carried: ContextVar[Any] | None = None
+    """Where the value stands that messages are to carry. Sending reads it without calling a hook;
+    it must have a default."""
+
     def capture(self) -> object:
-        """Return what a message sent now should carry in ``Envelope.context``."""
+        """Return what a message sent now should carry in ``Envelope.context``; None for nothing.
+
+        Not called where there is a variable ``carried``.
+        """
         return None
 
     def handling(self, path: str, envelope: "Envelope") -> AbstractContextManager[Any] | None:
-        """Return a context to handle a message in, or None for none.
+        """Return a context to handle a message in that carries something, or None for none.
 
         Entering and leaving it must not raise: that would count as a crash of the handler.
         """
+        return None
+
+    def handling_batch(
+        self, path: str, envelopes: "Sequence[Envelope]"
+    ) -> AbstractContextManager[Any] | None:
+        """Return a context to handle a batch in, given those of its messages that carry something.
+
+        Likewise; at least one does.
+        """
+        return None
+
+    def starting(self, path: str, generation: int) -> AbstractContextManager[Any] | None:
+        """Return a context for the ``init`` of an actor, or None for none. Likewise."""
         return None
 
 
@@ -145,15 +167,22 @@ class Reporter:
     Attributes:
         errors: how many times a hook raised.
         capture: the ``capture`` hook, or None when it is not overridden: sending then skips it.
-        handling, shed: likewise the ``handling`` and ``on_shed`` hooks.
+        handling, handling_batch, starting, shed: likewise the hooks of these names.
     """
 
     def __init__(self, hooks: Hooks) -> None:
         self.errors = 0
         self._hooks = hooks
         overridden = type(hooks)
-        self.capture = self._capture if overridden.capture is not Hooks.capture else None
+        self.capture: Callable[[], object] | None = None
+        if hooks.carried is not None:
+            self.capture = hooks.carried.get
+        elif overridden.capture is not Hooks.capture:
+            self.capture = self._capture
         self.handling = self._handling if overridden.handling is not Hooks.handling else None
+        batches = overridden.handling_batch is not Hooks.handling_batch
+        self.handling_batch = self._handling_batch if batches else None
+        self.starting = self._starting if overridden.starting is not Hooks.starting else None
         self.shed = self._shed if overridden.on_shed is not Hooks.on_shed else None
 
     def report(self, report: Report) -> None:
@@ -187,5 +216,21 @@ class Reporter:
         try:
             return self._hooks.handling(path, envelope)
         except Exception:  # noqa: BLE001  # nor a receiver
+            self.errors += 1
+            return None
+
+    def _handling_batch(
+        self, path: str, envelopes: "Sequence[Envelope]"
+    ) -> AbstractContextManager[Any] | None:
+        try:
+            return self._hooks.handling_batch(path, envelopes)
+        except Exception:  # noqa: BLE001  # a broken observer must not break what it observes
+            self.errors += 1
+            return None
+
+    def _starting(self, path: str, generation: int) -> AbstractContextManager[Any] | None:
+        try:
+            return self._hooks.starting(path, generation)
+        except Exception:  # noqa: BLE001  # a broken observer must not break what it observes
             self.errors += 1
             return None

@@ -50,7 +50,13 @@ class ActorRun(MessageLoop):
         current_run.set(self)
         self.actor = actor = self._factory()
         actor.context = Context(self)
-        await actor.init()
+        starting = self.cell.services.reporter.starting
+        around = None if starting is None else starting(self.path, self.generation)
+        if around is None:
+            await actor.init()
+        else:
+            with around:
+                await actor.init()
         self._started()
         if not self.ready:
             return None

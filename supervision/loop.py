@@ -5,9 +5,10 @@ batch is handled without yielding, then everybody else may run.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from math import inf
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import trio
@@ -23,6 +24,8 @@ from supervision.run import Run, ScopedRun
 from supervision.signals import Aloof, Stash
 from supervision.timers import IdleTimeout
 from supervision.trace import outcome_of, record_received
+
+_NOTHING: Final = nullcontext()
 
 
 @attrs.frozen
@@ -121,7 +124,7 @@ class MessageLoop(ScopedRun):
                 continue
             self.busy_since = began = clock()
             mailbox.high_water = max(mailbox.high_water, len(user))
-            seen = framed or cell.recorders is not None
+            seen = cell.recorders is not None
             for _ in batch:
                 envelope = take()
                 reply = envelope.reply
@@ -133,8 +136,13 @@ class MessageLoop(ScopedRun):
                     envelope.attempt += 1
                     self.in_hand = envelope
                     try:
-                        if seen or (
-                            reply is not None and hasattr(envelope.message, "cancel_with_caller")
+                        if (
+                            seen
+                            or (framed and envelope.context is not None)
+                            or (
+                                reply is not None
+                                and hasattr(envelope.message, "cancel_with_caller")
+                            )
                         ):
                             value = await self._handle_seen(handle, envelope)
                         else:
@@ -214,12 +222,25 @@ class MessageLoop(ScopedRun):
 
     async def _handle_within(self, handle: Callable[[Any], Any], envelope: Envelope) -> Any:
         """Handle in the context that the hooks gave, or as the asker says."""
-        handling = self.cell.services.reporter.handling
-        around = None if handling is None else handling(self.path, envelope)
+        around = None if envelope.context is None else self.around(envelope)
         if around is None:
             return await self._handle_for_caller(handle, envelope)
         with around:
             return await self._handle_for_caller(handle, envelope)
+
+    def around(self, envelope: Envelope) -> AbstractContextManager[Any] | None:
+        """Return the context that the hooks give for the handling of a message."""
+        handling = self.cell.services.reporter.handling
+        return None if handling is None else handling(self.path, envelope)
+
+    def _around_batch(
+        self, actor: Actor, taken: tuple[Envelope, ...]
+    ) -> AbstractContextManager[Any]:
+        handling = self.cell.services.reporter.handling_batch
+        if handling is None or actor.frames_messages:
+            return _NOTHING
+        carrying = [envelope for envelope in taken if envelope.context is not None]
+        return (handling(self.path, carrying) if carrying else None) or _NOTHING
 
     async def _handle_for_caller(self, handle: Callable[[Any], Any], envelope: Envelope) -> Any:
         """Handle; if the message type says so, only for as long as its asker waits."""
@@ -267,10 +288,11 @@ class MessageLoop(ScopedRun):
         self, actor: Actor, taken: tuple[Envelope, ...], batch: list[Envelope]
     ) -> None:
         self.in_hand = taken
-        if self.cell.recorders is None:
-            await actor.handle_batch(batch)
-        else:
-            await self._handle_batch_seen(actor, taken, batch)
+        with self._around_batch(actor, taken):
+            if self.cell.recorders is None:
+                await actor.handle_batch(batch)
+            else:
+                await self._handle_batch_seen(actor, taken, batch)
         self.in_hand = None
         for envelope in taken:
             reply = envelope.reply

@@ -93,6 +93,16 @@ class Broken(Hooks):
     def handling(self, path: str, envelope: Envelope) -> None:
         raise RuntimeError
 
+    def starting(self, path: str, generation: int) -> None:
+        raise RuntimeError
+
+
+class BrokenLate(Broken):
+    """Likewise, where messages carry something."""
+
+    def capture(self) -> object:
+        return "trace"
+
 
 class Echo(Actor):
     """Answers."""
@@ -101,9 +111,10 @@ class Echo(Actor):
         return message
 
 
-async def test_broken_hooks_harm_nobody(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("hooks", [Broken, BrokenLate])
+async def test_broken_hooks_harm_nobody(autojump_clock: MockClock, hooks: type[Hooks]) -> None:
     """A hook that raises is counted, and the tree works as without it."""
-    async with open_system(SupervisorSpec([ChildSpec("a", Echo)]), hooks=Broken()) as system:
+    async with open_system(SupervisorSpec([ChildSpec("a", Echo)]), hooks=hooks()) as system:
         assert await system.address("a").ask(1) == 1
         assert system.address("a").tell(2)
         await wait_all_tasks_blocked()
