@@ -38,6 +38,9 @@ SILENCES: Final = ((15, 16, 8), (7, 8, 10), (3, 4, 15), (1, 2, 30), (1, 4, 73))
 out of so many: one more is less likely than one in a thousand million.
 """
 
+SILENCE_AT_START: Final = 30
+"""Blocks that may be without lines after the height to begin with, if the files begin after it."""
+
 
 class Loss(Struct, frozen=True):
     """Something of a stream is missing or doubtful in the blocks ``first`` to ``last``.
@@ -71,6 +74,7 @@ class Sequence:
         self._again: tuple[int, list[bytes]] | None = None
         self._torn: Problem | None = None
         self._far: int | None = None
+        self._is_joined = height is None
         self._told: deque[int] = deque(maxlen=DENSITY_BLOCKS)
 
     def take(self, line: Line) -> tuple[Line | None, list[Loss]]:
@@ -82,8 +86,11 @@ class Sequence:
             self._note(line)
             return line, losses
         if self._start is not None and line.height <= self._start:
+            self._is_joined = True
             self.repeated += 1
             return None, losses
+        if not self._is_joined and self._form is Form.STREAMING and self._far is None:
+            self._far = line.height  # the first line of all may be anywhere after the snapshot
         if not self._is_believed(line.height):
             losses.append(self._loss(self.height, self.height + 1, "a height that leaps"))
             return None, losses
@@ -168,6 +175,11 @@ class Sequence:
     def _judge_silence(self, height: int, losses: list[Loss]) -> None:
         assert self.height is not None
         told, missing = self._told, height - self.height - 1
+        if not self._is_joined:
+            self._is_joined = True
+            if missing > SILENCE_AT_START:
+                what = "the files begin after the snapshot"
+                losses.append(self._loss(self.height + 1, height - 1, what))
         if missing and len(told) >= DENSITY_BLOCKS_MIN:
             span = told[-1] - told[0] + 1
             for part, whole, silence in SILENCES:

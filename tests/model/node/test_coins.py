@@ -1,0 +1,217 @@
+"""Blocks from several streams, and what snapshots do to books in doubt."""
+
+import pytest
+
+from model.node import coins as coins_module
+from model.node.coins import Coins
+from model.node.decimals import e8
+from model.node.joiner import GRACE_MS, PENDING_BLOCKS_MAX, Joiner, NodeBlock
+from model.node.lines import Change, Diff, Form, Line, Problem, Stream
+from model.node.sequence import Loss
+from model.node.snapshot import CoinOrders, Order, Snapshot
+
+USER = "0x" + "1" * 40
+LOST = Loss(Stream.DIFFS, 11, 12, "heights are missing")
+
+
+def new(coin: str, oid: int, px: str = "100.0") -> Diff:
+    """Return a diff that adds a bid."""
+    return Diff(coin, oid, USER, True, e8(px), Change.NEW, e8("1.0"))
+
+
+def order(oid: int, px: str = "100.0") -> Order:
+    """Return a bid."""
+    return Order(oid, USER, True, e8(px), e8("1.0"))
+
+
+def snapshot(height: int, **books: list[Order]) -> Snapshot:
+    """Return a snapshot of bids."""
+    return Snapshot(height, {coin: CoinOrders(list(orders), []) for coin, orders in books.items()})
+
+
+def begun(**books: list[Order]) -> Coins:
+    """Return books that begin at block 10."""
+    coins = Coins()
+    coins.start(snapshot(10, **books), 10)
+    return coins
+
+
+def oids(coins: Coins, coin: str) -> list[int]:
+    """Return the orders of a book."""
+    return [resting.oid for resting in coins.by_name[coin].book]
+
+
+def test_loss_puts_all_coins_in_doubt() -> None:
+    """Nobody knows which coin a missing block was about."""
+    coins = begun(BTC=[order(1)], ETH=[order(2)])
+
+    result = coins.apply(NodeBlock(13, 0, losses=[LOST]))
+
+    assert result.doubted == coins.in_doubt() == ["BTC", "ETH"]
+
+
+def test_snapshot_older_than_the_loss_heals_nothing() -> None:
+    """Only a snapshot of the last lost block or a later one knows what was in it."""
+    coins = begun(BTC=[order(1)])
+    coins.apply(NodeBlock(13, 0, losses=[LOST]))
+
+    early = coins.look_at(snapshot(11, BTC=[order(1)]), 11)
+    late = coins.look_at(snapshot(12, BTC=[order(1)]), 12)
+
+    assert early is not None
+    assert early.doubtful == ["BTC"]
+    assert late is not None
+    assert late.confirmed == ["BTC"]
+    assert coins.in_doubt() == []
+
+
+def test_only_the_coin_that_differs_is_reset() -> None:
+    """One coin has a new book and epoch; the other goes on with its own."""
+    coins = begun(BTC=[order(1)], ETH=[order(2)])
+    epochs = {name: coin.epoch for name, coin in coins.by_name.items()}
+    coins.apply(NodeBlock(13, 0, diffs=[new("BTC", 5), new("ETH", 6)], losses=[LOST]))
+
+    healing = coins.look_at(snapshot(12, BTC=[order(1)], ETH=[order(2), order(3, "99.0")]), 12)
+
+    assert healing is not None
+    assert (healing.confirmed, list(healing.reset)) == (["BTC"], ["ETH"])
+    assert coins.by_name["BTC"].epoch == epochs["BTC"]
+    assert coins.by_name["ETH"].epoch != epochs["ETH"]
+    assert coins.by_name["ETH"].sequence == 0
+    assert oids(coins, "ETH") == [2, 6, 3]
+    assert [(m.price, m.count) for m in healing.moves["ETH"]] == [(e8("99.0"), 1)]
+
+
+def test_snapshot_with_a_coin_that_we_lack() -> None:
+    """A coin that only the snapshot knows is taken from it."""
+    coins = begun(BTC=[order(1)])
+    coins.apply(NodeBlock(11, 0))
+
+    healing = coins.look_at(snapshot(11, BTC=[order(1)], NEW=[order(9)]), 11)
+
+    assert healing is not None
+    assert list(healing.reset) == ["NEW"]
+    assert oids(coins, "NEW") == [9]
+
+
+def test_snapshot_without_a_coin_that_we_have() -> None:
+    """A coin that the snapshot does not know has no orders."""
+    coins = begun(BTC=[order(1)], OLD=[order(2)])
+    coins.apply(NodeBlock(11, 0))
+
+    healing = coins.look_at(snapshot(11, BTC=[order(1)]), 11)
+
+    assert healing is not None
+    assert list(healing.reset) == ["OLD"]
+    assert oids(coins, "OLD") == []
+
+
+def test_snapshot_of_a_block_that_is_not_there_yet() -> None:
+    """It can be looked at when we have come so far."""
+    coins = begun(BTC=[order(1)])
+
+    assert coins.look_at(snapshot(12, BTC=[order(1)]), 12) is None
+
+
+def test_snapshot_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Diffs are kept for a while only; a snapshot from before is of no use."""
+    monkeypatch.setattr(coins_module, "DIFFS_KEPT", 2)
+    coins = begun(BTC=[])
+    for height in range(11, 20):
+        coins.apply(NodeBlock(height, 0, diffs=[new("BTC", height)]))
+
+    assert coins.look_at(snapshot(12, BTC=[]), 12) is None
+    assert coins.look_at(snapshot(17, BTC=[order(oid) for oid in range(11, 18)]), 17) is not None
+    assert len(oids(coins, "BTC")) == 9
+
+
+def test_comparison_while_blocks_go_on() -> None:
+    """Coins are compared one by one; what happens in between belongs to those that follow."""
+    coins = begun(BTC=[order(1)], ETH=[order(2)])
+    coins.apply(NodeBlock(11, 0))
+    comparison = coins.comparison(snapshot(11, BTC=[order(1)], ETH=[order(2)]), 11)
+    assert comparison is not None
+    comparison.step()
+    coins.apply(NodeBlock(12, 0, diffs=[new("BTC", 7), new("ETH", 8)]))
+    while comparison.step():
+        pass
+
+    assert comparison.healing.reset == {}
+    assert (oids(coins, "BTC"), oids(coins, "ETH")) == ([1, 7], [2, 8])
+
+
+def test_unreadable_diff_doubts_its_coin_alone() -> None:
+    """A diff that names its coin leaves the others alone; one that does not, doubts all."""
+    coins = begun(BTC=[order(1)], ETH=[order(2)])
+
+    named = coins.apply(NodeBlock(11, 0, problems=[Problem(Stream.DIFFS, "event", "", "ETH", 11)]))
+    unnamed = coins.apply(NodeBlock(12, 0, problems=[Problem(Stream.DIFFS, "event", "", "", 12)]))
+
+    assert named.doubted == ["ETH"]
+    assert unnamed.doubted == ["BTC"]
+
+
+def test_coin_that_turns_up_after_a_loss_is_doubted_too() -> None:
+    """What a new coin's book was in the lost block nobody knows."""
+    coins = begun(BTC=[order(1)])
+    coins.apply(NodeBlock(13, 0, losses=[LOST]))
+    coins.apply(NodeBlock(14, 0, diffs=[new("NEW", 5)]))
+
+    assert coins.in_doubt() == ["BTC", "NEW"]
+
+
+# ---- streams ---------------------------------------------------------------------------------
+
+
+def line(stream: Stream, height: int) -> Line:
+    """Return an empty line of a stream."""
+    return Line(stream, height, height, "", "", [], [], [])
+
+
+def test_by_block_waits_for_all_streams() -> None:
+    """A block is closed when every stream has its line."""
+    joiner = Joiner(Form.BLOCK, frozenset({Stream.DIFFS, Stream.STATUSES}), 10)
+    joiner.add(line(Stream.DIFFS, 11))
+    assert list(joiner.closed(0)) == []
+    joiner.add(line(Stream.STATUSES, 11))
+
+    assert [block.height for block in joiner.closed(0)] == [11]
+
+
+def test_one_stream_silent_for_minutes() -> None:
+    """Statuses that stop hold nothing up for long, and are attached when they come after all."""
+    joiner = Joiner(Form.BLOCK, frozenset({Stream.DIFFS, Stream.STATUSES}), 10)
+    for height in (11, 12, 13):
+        joiner.add(line(Stream.DIFFS, height))
+    assert list(joiner.closed(0)) == []
+    assert [block.height for block in joiner.closed(GRACE_MS)] == [11, 12, 13]
+    assert joiner.behind() == {Stream.DIFFS: 0, Stream.STATUSES: 3}
+    joiner.add(line(Stream.STATUSES, 11))
+    joiner.add(line(Stream.DIFFS, 14))
+    joiner.add(line(Stream.STATUSES, 14))
+
+    (block,) = joiner.closed(GRACE_MS)
+
+    assert [late.height for late in block.late] == [11]
+
+
+def test_silent_diffs_hold_the_books(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without diffs no block is closed; when too much waits, it is given up as a loss."""
+    joiner = Joiner(Form.BLOCK, frozenset({Stream.DIFFS, Stream.STATUSES}), 10)
+    joiner.add(line(Stream.STATUSES, 11))
+    assert list(joiner.closed(10**9)) == []
+    for height in range(12, 12 + PENDING_BLOCKS_MAX):
+        joiner.add(line(Stream.STATUSES, height))
+
+    assert [(loss.first, loss.last) for loss in joiner.take_losses()] == [(11, 11)]
+
+
+def test_streaming_closes_with_the_next_block() -> None:
+    """The diffs of a block are complete when those of a later one come, and not before."""
+    joiner = Joiner(Form.STREAMING, frozenset({Stream.DIFFS, Stream.FILLS}), 10)
+    joiner.add(line(Stream.DIFFS, 11))
+    joiner.add(line(Stream.FILLS, 13))
+    assert list(joiner.closed(0)) == []
+    joiner.add(line(Stream.DIFFS, 13))
+
+    assert [block.height for block in joiner.closed(0)] == [11]
