@@ -174,16 +174,15 @@ class Audit:
     def judge_book(self, coin: str, time_ms: int, levels: Json, upto: int) -> None:
         """See that a book was the exchange's at that time."""
         known = self.books.get((coin, time_ms), [])
-        require(
-            any(height <= upto and book == levels for height, book in known),
-            f"{coin} had no such book at {time_ms}: {levels}, but {known}",
-        )
+        if not any(height <= upto and book == levels for height, book in known):
+            require(False, f"{coin} had no such book at {time_ms}: {levels}, but {known}")
 
     def judge_best(self, coin: str, time_ms: int, best: Json, upto: int) -> None:
         """See that a best bid and ask were the exchange's at that time."""
         known = self.books.get((coin, time_ms), [])
         tops = [[side[0] if side else None for side in b] for h, b in known if h <= upto]
-        require(best in tops, f"{coin} had no such best at {time_ms}: {best}, but {tops}")
+        if best not in tops:
+            require(False, f"{coin} had no such best at {time_ms}: {best}, but {tops}")
 
 
 def _levels(side: BookSide, instrument: Instrument) -> list[Json]:
