@@ -7,7 +7,7 @@ goes through the log as a command.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from actors.router import BlockPart
@@ -18,8 +18,8 @@ from api.settings import read_usd
 from api.tree_admin import TreeOperator
 from model.balances import SUPPLY_E8_MAX
 from model.commands import MoveOracle, OraclePrice
-from model.events import CommandRefused, OracleMoved
-from model.ids import Address
+from model.events import CommandRefused, Event, OracleMoved
+from model.ids import Address, AssetId
 from model.refusals import refusal_text
 from model.units import MalformedDecimalError, format_decimal, parse_decimal
 
@@ -28,6 +28,15 @@ if TYPE_CHECKING:
 
 TEST_HOOKS: Final = "ZARABA_TEST_HOOKS"
 """Environment variable that allows an operator to crash an actor on purpose."""
+
+
+def oracle_moved(events: Sequence[Event], asset: AssetId) -> OracleMoved:
+    """Return what happened to a market whose oracle price was moved; other marks may move as well.
+
+    Raises:
+        StopIteration: it was not moved.
+    """
+    return next(e for e in events if isinstance(e, OracleMoved) and e.asset == asset)
 
 
 def operator_handlers(program: Program) -> dict[str, Handler]:
@@ -52,7 +61,7 @@ def operator_handlers(program: Program) -> dict[str, Handler]:
             )
         move = MoveOracle((OraclePrice(instrument.asset, _price(request)),))
         receipt = _refuse_refused(await program.gateway.carry_out(move))
-        moved = next(event for event in receipt.events if isinstance(event, OracleMoved))
+        moved = oracle_moved(receipt.events, instrument.asset)
         return {
             "coin": instrument.name,
             "oracle": format_decimal(moved.oracle, instrument.price_decimals),
