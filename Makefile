@@ -70,8 +70,9 @@ pytest: $(VENV)/.ready-to-test
 	@printf '\n== tests\n'
 	$(BIN)/pytest --durations=10 $(ARGS)
 
-soak: $(VENV)/.ready-to-test  ## run random simulated worlds for SECONDS, and keep the seeds that fail
+soak: $(VENV)/.ready-to-test  ## run random simulated worlds for SECONDS, then the properties at length
 	$(BIN)/python -m tests.simulation.soak --seconds $(SECONDS) $(ARGS)
+	$(BIN)/pytest -m soak --durations=3
 
 bench: $(VENV)/.ready-to-run  ## print the table of docs/benchmarks.md for this machine
 	$(BIN)/zaraba bench $(ARGS)

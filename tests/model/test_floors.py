@@ -223,6 +223,13 @@ ALL_KINDS: Final = {
 @pytest.mark.parametrize("seed", range(4))
 def test_busy_floors_do_the_same(seed: int) -> None:
     """A crowd in which everything that can happen does happen, and both agree on all of it."""
+    seen = compare_floors(seed)
+
+    assert min(seen[kind] for kind in ALL_KINDS) >= 5, seen
+
+
+def compare_floors(seed: int) -> Counter[object]:
+    """Let a crowd act on both floors; return how often each kind of outcome was seen."""
     slow, fast = ReferenceFloor(), ExchangeFloor()
     crowd = Crowd(seed, slow)
     seen: Counter[object] = Counter()
@@ -235,5 +242,4 @@ def test_busy_floors_do_the_same(seed: int) -> None:
         if count % 100 == 0:
             fast.desk.exchange = Exchange.load(fast.desk.exchange.dump())
         assert slow.show() == fast.show()
-
-    assert min(seen[kind] for kind in ALL_KINDS) >= 5, seen
+    return seen
