@@ -230,7 +230,7 @@ class AccountWire:
             case "twapStates":
                 data = TwapStates(MAIN_DEX, user, twap_states(view.running, universe))
             case "webData2":
-                data = self._web_data(view)
+                data = self.web_data(view)
             case "webData3":
                 data = web_data_3(self._owner(view), time_ms=self.directory.time_ms)
             case _:
@@ -246,7 +246,8 @@ class AccountWire:
         agents = view.agents(self.directory.time_ms)
         return Owner(view.address, agents, sum(paid_in(entry)[0] for entry in view.ledger))
 
-    def _web_data(self, view: AccountView) -> WebData:
+    def web_data(self, view: AccountView) -> WebData:
+        """Return the overview of an account at the marks of now."""
         perps = self.board.perps()
         instruments = self.universe.perps[: len(perps)]
         contexts = asset_contexts(instruments, perps)

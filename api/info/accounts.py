@@ -87,6 +87,12 @@ async def sub_accounts_by_dex(gateway: Gateway, question: Question) -> bytes:
     return encode(by_dex or None)
 
 
+async def web_data(gateway: Gateway, question: Question) -> bytes:
+    """Answer ``webData2``: what the channel of that name shows."""
+    wire = gateway.wires.accounts
+    return await gateway.read_account(user_of(question), lambda view: encode(wire.web_data(view)))
+
+
 async def transfer_check(gateway: Gateway, question: Question) -> bytes:
     """Answer ``preTransferCheck``."""
     user_of(question, "source")

@@ -40,6 +40,7 @@ ANSWERS: Final[dict[str, Answer]] = {
     "extraAgents": accounts.extra_agents,
     "subAccounts": accounts.sub_accounts,
     "subAccounts2": accounts.sub_accounts_by_dex,
+    "webData2": accounts.web_data,
     "preTransferCheck": accounts.transfer_check,
     "userRateLimit": terms.user_rate_limit,
     "userFees": terms.user_fees,
