@@ -110,7 +110,7 @@ class Joiner:
         self._complete[stream] = max(self._complete[stream], complete)
 
     def lose(self, losses: list[Loss]) -> None:
-        """Take note of losses; they are told with the next block."""
+        """Take note of losses; each is told with the first block that it may concern."""
         self._losses += losses
 
     def closed(self, now_ms: int) -> Iterator[NodeBlock]:
@@ -161,7 +161,9 @@ class Joiner:
         block = self._pending.pop(height)
         self._events -= block.events
         self.height = height
-        block.losses = self.take_losses()
+        if self._losses:
+            block.losses = [loss for loss in self._losses if loss.first <= height]
+            self._losses = [loss for loss in self._losses if loss.first > height]
         block.late, self._late = self._late, []
         return block
 

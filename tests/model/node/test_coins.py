@@ -206,6 +206,18 @@ def test_silent_diffs_hold_the_books(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [(loss.first, loss.last) for loss in joiner.take_losses()] == [(11, 11)]
 
 
+def test_loss_is_told_where_it_begins() -> None:
+    """Blocks before a loss are closed without it, however much was read at once."""
+    joiner = Joiner(Form.BLOCK, frozenset({Stream.DIFFS}), 10)
+    for height in (11, 12, 15, 16):
+        joiner.add(line(Stream.DIFFS, height))
+    joiner.lose([Loss(Stream.DIFFS, 13, 14, "")])
+
+    told = {block.height: len(block.losses) for block in joiner.closed(0)}
+
+    assert told == {11: 0, 12: 0, 15: 1, 16: 0}
+
+
 def test_streaming_closes_with_the_next_block() -> None:
     """The diffs of a block are complete when those of a later one come, and not before."""
     joiner = Joiner(Form.STREAMING, frozenset({Stream.DIFFS, Stream.FILLS}), 10)
