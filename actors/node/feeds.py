@@ -284,6 +284,8 @@ class FeedDesk:
     def _statuses(self, block: NodeBlock) -> dict[str, list[Status]]:
         """Return the statuses of the coins that are followed order by order."""
         found: dict[str, list[Status]] = {}
+        if not self.wants_statuses():
+            return found
         for statuses in (block.statuses, *(late.statuses for late in block.late)):
             for status in statuses:
                 channels = self.channels.get(status.order.coin)
