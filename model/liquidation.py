@@ -41,6 +41,7 @@ from model.events import (
     ShortfallCovered,
     TradeKind,
 )
+from model.forced_trades import close_into_book, trade_off_book
 from model.ids import BACKSTOP, Address, AssetId
 from model.margin import cross_maintenance, demand_of, equity, refresh
 from model.markets import Market
@@ -194,7 +195,7 @@ class _Healing:
             if until is None and lots * market.mark > PARTIAL_FROM:
                 lots = -(lots // -PARTIAL_DIVISOR)
             size = position.size
-            engine.liquidate(case.account, position, market, lots, self.events)
+            close_into_book(engine, case.account, position, market, lots=lots, events=self.events)
             if lots < abs(size) and position.size != size:
                 cooling[case.key] = engine.time_ms + COOL_DOWN_MS
 
@@ -222,10 +223,15 @@ class _Healing:
         backstop = engine.accounts[BACKSTOP]
         for asset in case.by_maintenance():
             market = case.market(asset)
-            engine.trade_off_book(
-                account, backstop, market, price=market.mark, kind=TradeKind.BACKSTOP,
+            trade_off_book(
+                engine,
+                account,
+                backstop,
+                market,
+                price=market.mark,
+                kind=TradeKind.BACKSTOP,
                 events=self.events,
-            )  # fmt: skip
+            )
         usd = case.worth()
         case.pay(-usd)
         backstop.pay(usd)
@@ -247,10 +253,16 @@ class _Healing:
                 if found is None:
                     break
                 other, _, lots = found
-                engine.trade_off_book(
-                    account, other, market, price=market.mark_before, kind=TradeKind.DELEVERAGING,
-                    events=self.events, lots_max=lots,
-                )  # fmt: skip
+                trade_off_book(
+                    engine,
+                    account,
+                    other,
+                    market,
+                    price=market.mark_before,
+                    kind=TradeKind.DELEVERAGING,
+                    events=self.events,
+                    lots_max=lots,
+                )
 
     # ---- what is missing ---------------------------------------------------------------------
 

@@ -246,16 +246,16 @@ class MatchingEngine:
             asset, address, oid, is_buy, price, lots, lots, tif, reduce_only, cloid, self.time_ms
         )
         if crosses:
-            self._match(account, position, market, order, events)
+            self.match(account, position, market, order, events)
             if order.remaining == 0:
                 return
             if tif is not _GTC:
-                self._report_canceled(order, CancelReason.IOC_REMAINDER, events)
+                self.report_canceled(order, CancelReason.IOC_REMAINDER, events)
                 return
         (market.bids if is_buy else market.asks).add(order)
         account.index(order, position)
         if reduce_only:
-            self._trim(account, position, market, events)
+            self.trim(account, position, market, events)
         elif crosses:
             adjust(account, position, market.mark)
         else:
@@ -277,7 +277,7 @@ class MatchingEngine:
 
     # ---- matching ----------------------------------------------------------------------------
 
-    def _match(  # noqa: C901 - the hot path, flat on purpose
+    def match(  # noqa: C901 - the hot path, flat on purpose
         self,
         account: Account,
         position: Position,
@@ -309,7 +309,7 @@ class MatchingEngine:
                 price=price,
                 fee=taker_fee,
             ):
-                self._report_canceled(taker, CancelReason.MARGIN, events)
+                self.report_canceled(taker, CancelReason.MARGIN, events)
                 taker.remaining = 0
                 return
             maker_account = self.accounts[maker.account]
@@ -334,12 +334,12 @@ class MatchingEngine:
             if market.open_interest_max and market.exceeds_cap(
                 position.size, maker_position.size, sign * lots
             ):
-                self._report_canceled(taker, CancelReason.OPEN_INTEREST, events)
+                self.report_canceled(taker, CancelReason.OPEN_INTEREST, events)
                 taker.remaining = 0
                 return
             taker.remaining -= lots
             self._fill_maker(maker_account, maker_position, market, maker, lots)
-            taker_leg = self._settle(
+            taker_leg = self.settle(
                 account,
                 position,
                 market,
@@ -348,7 +348,7 @@ class MatchingEngine:
                 price=price,
                 fee=taker_fee,
             )
-            maker_leg = self._settle(
+            maker_leg = self.settle(
                 maker_account,
                 maker_position,
                 market,
@@ -374,9 +374,9 @@ class MatchingEngine:
                 )
             events.append(event)
             if position.reducing:
-                self._trim(account, position, market, events)
+                self.trim(account, position, market, events)
             if maker_position.reducing:
-                self._trim(maker_account, maker_position, market, events)
+                self.trim(maker_account, maker_position, market, events)
             if account.triggers is not None:
                 self._tell_triggers(account, taker, events)
             if maker_account.triggers is not None:
@@ -397,7 +397,7 @@ class MatchingEngine:
             (market.bids if maker.is_buy else market.asks).remove(maker)
             account.forget(maker, position)
 
-    def _settle(
+    def settle(
         self,
         account: Account,
         position: Position,
@@ -435,7 +435,7 @@ class MatchingEngine:
             account.address, order.oid, order.cloid, order.remaining, start, profit, fee, margin
         )
 
-    def _trim(
+    def trim(
         self, account: Account, position: Position, market: Market, events: list[Event]
     ) -> None:
         """Cancel reduce-only orders, oldest first, until the rest only reduces the position."""
@@ -450,122 +450,6 @@ class MatchingEngine:
         triggers.cancel_bound(self, account, order.asset, events)
         if order.remaining == 0:
             triggers.order_filled(self, account, order.oid, events)
-
-    # ---- liquidating -------------------------------------------------------------------------
-
-    def liquidate(
-        self,
-        account: Account,
-        position: Position,
-        market: Market,
-        lots: int,
-        events: list[Event],
-    ) -> None:
-        """Close lots of a position against the book, losing no more than there is.
-
-        Nothing happens where not even the best resting order can be met. The account's totals must
-        be current.
-        """
-        is_buy = position.size < 0
-        opposite = market.asks if is_buy else market.bids
-        price = market.price_high if is_buy else market.price_low
-        limit_key = -price if is_buy else price
-        if not opposite.keys or opposite.keys[-1] < limit_key:
-            return
-        first = opposite.first()
-        least = min(lots, first.remaining)
-        fee = fee_towards_exchange(least * first.price, self.fee_book(account).taker_ppm)
-        if not can_carry(
-            account,
-            position,
-            mark=market.mark,
-            signed_lots=least if is_buy else -least,
-            price=first.price,
-            fee=fee,
-        ):
-            return
-        order = self._forced_order(account, market, is_buy=is_buy, price=price, lots=lots)
-        events.append(
-            OrderPlaced(
-                order.asset, order.account, order.oid, is_buy, price, lots, order.tif, True, None
-            )
-        )
-        self._match(account, position, market, order, events)
-        if order.remaining:
-            self._report_canceled(order, CancelReason.IOC_REMAINDER, events)
-
-    def trade_off_book(
-        self,
-        account: Account,
-        other: Account,
-        market: Market,
-        *,
-        price: int,
-        kind: TradeKind,
-        events: list[Event],
-        lots_max: int | None = None,
-    ) -> None:
-        """Move a liquidated account's position to another account, free of fees.
-
-        An isolated position that the backstop takes over keeps its money, to be taken from there.
-        Both accounts' totals must be current.
-        """
-        position = account.position(market)
-        others = other.position(market)
-        lots = abs(position.size)
-        if lots_max is not None:
-            lots = min(lots, lots_max)
-        is_buy = position.size < 0
-        signed_lots = lots if is_buy else -lots
-        order = self._forced_order(account, market, is_buy=is_buy, price=price, lots=lots)
-        against = self._forced_order(other, market, is_buy=not is_buy, price=price, lots=lots)
-        order.remaining = against.remaining = 0
-        is_isolated = not position.is_cross
-        taker = self._settle(
-            account,
-            position,
-            market,
-            order,
-            signed_lots=signed_lots,
-            price=price,
-            fee=0,
-            keeps_margin=kind is TradeKind.BACKSTOP,
-        )
-        maker = self._settle(
-            other, others, market, against, signed_lots=-signed_lots, price=price, fee=0
-        )
-        trade_id = self.next_trade_id
-        self.next_trade_id += 1  # type: ignore[assignment]  # NewType would cost a call
-        asset = market.instrument.asset
-        events.append(
-            Traded(
-                asset, trade_id, price, lots, is_buy, taker, maker, kind, market.mark, is_isolated
-            )
-        )
-        for owner, held in ((account, position), (other, others)):
-            self._trim(owner, held, market, events)
-            if owner.triggers is not None:
-                triggers.cancel_bound(self, owner, asset, events)
-
-    def _forced_order(
-        self, account: Account, market: Market, *, is_buy: bool, price: int, lots: int
-    ) -> Order:
-        """Make an order that no client sent."""
-        oid = self.next_oid
-        self.next_oid += 1  # type: ignore[assignment]  # NewType would cost a call
-        return Order(
-            market.instrument.asset,
-            account.address,
-            oid,
-            is_buy,
-            price,
-            lots,
-            lots,
-            _LIQUIDATION,
-            True,
-            None,
-            self.time_ms,
-        )
 
     # ---- cancelling --------------------------------------------------------------------------
 
@@ -628,5 +512,6 @@ class MatchingEngine:
         if account.triggers is not None:
             triggers.order_canceled(self, account, order, reason, events)
 
-    def _report_canceled(self, order: Order, reason: CancelReason, events: list[Event]) -> None:
+    def report_canceled(self, order: Order, reason: CancelReason, events: list[Event]) -> None:
+        """Tell that what an order has left is gone; it rests nowhere."""
         events.append(OrderCanceled(order.asset, order.account, order.oid, order.remaining, reason))
