@@ -341,7 +341,13 @@ class Floor:
         for event, moment in self._events(at.height):
             view.apply(event, moment)
         await trio.lowlevel.checkpoint()
-        seeds = AccountSeeds(tuple(view.fills), tuple(view.orders), tuple(view.ledger))
+        seeds = AccountSeeds(
+            tuple(view.fills),
+            tuple(view.orders),
+            tuple(view.ledger),
+            tuple(view.fundings),
+            tuple(view.twaps),
+        )
         return AccountView(at.state, self.directory.universe, seeds)
 
     def _events(self, height: int) -> list[tuple[Event, Moment]]:

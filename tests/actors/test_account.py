@@ -7,7 +7,7 @@ from actors.errors import OverloadedError
 from actors.router import BlockPart, CatchUp
 from actors.source import Receipt
 from actors.subscription import Ended
-from model.commands import CancelOrders, CancelSpec, Tif
+from model.commands import CancelOrders, CancelSpec, Tick, Tif
 from model.events import CommandRefused
 from model.ids import Address, OrderId
 from model.views.account import RECENT_ORDERS_MAX
@@ -126,6 +126,29 @@ async def test_after_a_crash_no_update_is_missed_or_repeated(
         assert floor.generation(PATH) == 2
         assert orders.order_states() == updates[len(at_start) :]
         assert len(fills) == len(set(fills)) == missed + 2
+
+
+async def test_after_a_crash_funding_is_told_once(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """What the account got or paid while it was down is made up for; lists begin anew."""
+    async with open_floor() as floor:
+        await sell(floor, 1)
+        events, fundings = await listen(floor, EVENTS), await listen(floor, Channel("userFundings"))
+        for falls in (False, True, False):
+            if falls:
+                await crash_next(floor, PATH)()
+                floor.system.pool("accounts").address(ALICE).tell("fall")
+            floor.clock_ms += 3_600_000
+            await floor.source.submit(Tick())
+            await trio.sleep(1)
+        told = [frame["funding"]["time"] for frame in events.frames if "funding" in frame]
+
+        assert floor.generation(PATH) == 2
+        assert len(told) == len(set(told)) == 3
+        lists = [frame["fundings"] for frame in fundings.frames]
+        assert [len(one) for one in lists] == [0, 1, 2, 1]
+        assert [bool(frame.get("isSnapshot")) for frame in fundings.frames] == [True, False] * 2
 
 
 async def test_a_gap_that_cannot_be_filled_ends_the_streams(
