@@ -142,6 +142,7 @@ class Follower(Actor):
     _comparison: Comparison | None = field(init=False, default=None)
     _told: dict[str, None] = field(init=False, factory=dict)
     _beat_at: float = field(init=False, default=0.0)
+    _handed_out: int = field(init=False, default=0)
 
     async def init(self) -> None:
         """Load the snapshot, and find where the files go on from it.
@@ -232,11 +233,20 @@ class Follower(Actor):
             parts = self._parts(applied)
             block = applied.block
             if parts:
-                await self.router.put(NodeParts(block.height, block.time_ms, parts))
+                await self._hand_out(block.time_ms, parts)
             self._desk.publish(applied, trio.current_time())
             self.status.height, self.status.time_ms = block.height, block.time_ms
             self.status.local_time = block.local_time
             self._tell_faults()
+
+    async def _hand_out(self, time_ms: int, parts: dict[Any, list[Any]]) -> None:
+        """Have the router give each view its part.
+
+        Parts are numbered rather than called after their block: a book that is healed is news of a
+        block that its views have heard of already.
+        """
+        self._handed_out += 1
+        await self.router.put(NodeParts(self._handed_out, time_ms, parts))
 
     def _parts(self, applied: Applied) -> dict[Any, list[Any]]:
         """Return what a block means, by subject: coins by number, accounts by address."""
@@ -258,8 +268,10 @@ class Follower(Actor):
         coins, name = self._ingest.coins, self.status.coins[asset]
         coin = coins.by_name.get(name)
         if coin is None:
-            return At(coins.height, coins.time_ms, NodeCoinState(asset, name, (), ()))
-        return At(coins.height, coins.time_ms, state_of(asset, coin.book))
+            state = NodeCoinState(asset, name, (), ())
+        else:
+            state = state_of(asset, coin.book)
+        return At(self._handed_out, coins.time_ms, state)
 
     def _orders(self, account: Address) -> At[list[tuple[str, Order]]]:
         coins = self._ingest.coins
@@ -269,7 +281,7 @@ class Follower(Actor):
             for order in coin.book
             if order.user == account
         ]
-        return At(coins.height, coins.time_ms, found)
+        return At(self._handed_out, coins.time_ms, found)
 
     # -- healing
 
@@ -320,7 +332,7 @@ class Follower(Actor):
             self.status.resets += 1
             log.warning("%s is reset: %s", name, healing.reset[name] or "it was not known")
         if parts:
-            await self.router.put(NodeParts(coins.height, coins.time_ms, parts))
+            await self._hand_out(coins.time_ms, parts)
             self._desk.reset(reset, now)
         if confirmed:
             self.status.confirmed += len(confirmed)

@@ -1,8 +1,8 @@
 """Gives each view of a node's data its part of each block.
 
-The conversation is that of ``actors.router``: a view attaches, asks the source for its state at a
-height, and skips the parts up to it. Heights of a node need not be dense: a block that nobody tells
-anything of is left out, and each part names the one before it.
+The conversation is that of ``actors.router``: a view attaches, asks the source for its state, and
+skips the parts up to it. In place of heights stand the numbers of the follower's messages, since
+blocks may be left out, and a book may be healed between two blocks.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ REMIND_SECONDS: Final = 0.1
 
 @frozen
 class NodeParts:
-    """Told to the router: what a block means, by subject."""
+    """Told to the router: what a block means, by subject. ``number`` counts these messages."""
 
     in_hand: ClassVar[InHand] = InHand.DROP
 
-    height: int
+    number: int
     time_ms: int
     parts: dict[Any, list[Any]]
 
@@ -52,7 +52,7 @@ class NodeRouter(Actor):
     followed: set[Address] = field(factory=set)
     _attached: dict[Any, _Attached] = field(init=False, factory=dict)
     _missing: dict[Any, None] = field(init=False, factory=dict)
-    _height: int = field(init=False, default=-1)
+    _number: int = field(init=False, default=-1)
     _time_ms: int = field(init=False, default=0)
 
     async def init(self) -> None:
@@ -65,7 +65,7 @@ class NodeRouter(Actor):
             case NodeParts():
                 self._deliver(message)
             case Attach(subject, view):
-                self._attached[subject] = _Attached(view, self._height)
+                self._attached[subject] = _Attached(view, self._number)
                 self._missing.pop(subject, None)
                 if isinstance(subject, str):
                     self.followed.add(Address(subject))
@@ -84,15 +84,15 @@ class NodeRouter(Actor):
         return None
 
     def _deliver(self, block: NodeParts) -> None:
-        self._height, self._time_ms = block.height, block.time_ms
+        self._number, self._time_ms = block.number, block.time_ms
         for subject, events in block.parts.items():
             to = self._attached.get(subject)
             if to is None:
                 continue
             part = BlockPart(
-                block.height, block.time_ms, to.previous, [(0, event) for event in events]
+                block.number, block.time_ms, to.previous, [(0, event) for event in events]
             )
-            to.previous = block.height
+            to.previous = block.number
             if to.view.tell(part):
                 self._missing.pop(subject, None)
             else:

@@ -170,6 +170,7 @@ async def test_loss_is_told_and_healed(tmp_path: Path) -> None:
     """A missing block is told as doubt; a snapshot that covers it ends it, and the book is true."""
     async with beside(tmp_path) as there, there.client() as client:
         await there.caught_up()
+        await there.ask(type="l2Book", coin=COIN)  # its actor is awake before the loss
         await client.subscribe(type="book", coin=COIN)
         book = FeedBook()
         book.take(json.dumps(await client.until("book")).encode())
@@ -187,8 +188,13 @@ async def test_loss_is_told_and_healed(tmp_path: Path) -> None:
             while book.is_doubtful:
                 book.take(json.dumps(await client.until("book")).encode())
         truth = there.node.chain.truth(COIN)
+        public = await there.ask(type="l2Book", coin=COIN)
+        orders = there.node.chain.books[COIN]
 
     assert (best(book.bids), best(book.asks)) == (truth["bid"], truth["ask"])
+    for is_bid, shown in zip((True, False), public["levels"], strict=True):
+        prices = sorted(orders.sides[is_bid], reverse=is_bid)[:20]
+        assert [level["px"] for level in shown] == [decimal_text(price) for price in prices]
 
 
 async def test_public_api_of_a_node(tmp_path: Path) -> None:
