@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.shapes import FRAMES, misfits
 from tests.conformance.wallets import IOC, Frames, Wallet
 from tests.program.harness import Program
 
@@ -201,12 +202,49 @@ def test_ledger_updates(open_wallet: Open, exchange: Program) -> None:
 
 
 def test_fundings_begin_with_an_empty_snapshot(open_wallet: Open) -> None:
-    """There is no funding yet; the stream says so once."""
+    """Before the first full hour there is nothing to tell, and the stream says so."""
     wallet = open_wallet()
 
     frames = wallet.subscribe({"type": "userFundings", "user": wallet.address})
 
     assert frames.next() == {"isSnapshot": True, "user": wallet.address.lower(), "fundings": []}
+
+
+def test_web_data(open_wallet: Open, coin: str) -> None:
+    """The overview of front ends comes at once, and again with an order."""
+    wallet = open_wallet()
+    frames = wallet.subscribe({"type": "webData2", "user": wallet.address})
+    assert misfits(frames.next(), FRAMES["webData2"]) == []
+
+    oid = wallet.rest(coin, 0.5, 1990)
+
+    data = frames.until(lambda data: data["openOrders"])
+    assert [order["oid"] for order in data["openOrders"]] == [oid]
+
+
+def test_a_liquidation(open_wallet: Open, exchange: Program, coin: str) -> None:
+    """Who is liquidated is told so, with the fill that closed the position and in the ledger."""
+    maker, wallet = open_wallet(100_000), open_wallet(100)
+    wallet.exchange.update_leverage(25, coin)
+    maker.rest(coin, -1, 2000)
+    wallet.place(coin, 1, 2000, IOC)
+    maker.rest(coin, 1, 1930)
+    frames = wallet.subscribe({"type": "userEvents", "user": wallet.address})
+    ledger = wallet.subscribe({"type": "userNonFundingLedgerUpdates", "user": wallet.address})
+    ledger.next()  # the later subscription is in force, and so is the earlier one
+
+    exchange.move_oracle(coin, 1935)  # below maintenance, above what the backstop takes over
+
+    user = wallet.address.lower()
+    event = frames.until(lambda data: "liquidation" in data)
+    assert misfits(event, FRAMES["userEvents"]) == []
+    assert event["liquidation"]["liquidated_user"] == user
+    (entry,) = ledger.next()["nonFundingLedgerUpdates"]
+    assert entry["delta"]["liquidatedPositions"] == [{"coin": coin, "szi": "1.0"}]
+    (fill, *_) = wallet.info.user_fills(wallet.address)
+    assert (fill["px"], fill["dir"]) == ("1930.0", "Close Long")
+    assert fill["liquidation"] == {"liquidatedUser": user, "markPx": "1935.0", "method": "market"}
+    assert wallet.info.user_state(wallet.address)["assetPositions"] == []
 
 
 def test_unsubscribe_ends_the_frames(open_wallet: Open, coin: str) -> None:
