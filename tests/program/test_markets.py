@@ -104,7 +104,9 @@ def test_markets_are_listed_with_their_prices(exchange: Program) -> None:
     assert table.returncode == 0, table.stderr
     heading, *lines = table.stdout.splitlines()
     assert heading.split()[:3] == ["asset", "name", "kind"]
-    assert len(lines) == len(rows) == len(exchange.info("meta")["universe"])
+    pairs = exchange.info("spotMeta")["universe"]
+    assert len(lines) == len(rows) == len(exchange.info("meta")["universe"]) + len(pairs)
+    assert rows[-1]["name"] == pairs[-1]["name"]
     assert rows[0]["name"] == "BTC"
     assert rows[0]["leverage"] == "40, 20 from 150M"
     assert rows[0]["mark"] == "65000.0"
