@@ -30,7 +30,7 @@ from actors.node.tail import Item, Tail, locate
 from actors.source import At
 from actors.subscription import Subscription
 from model.ids import Address, AssetId
-from model.node.coins import Coins, Comparison, Healing
+from model.node.coins import COINS_MAX, Coins, Comparison, Healing
 from model.node.decimals import DECIMALS
 from model.node.ingest import Applied, Ingest
 from model.node.joiner import Late, NodeBlock
@@ -258,6 +258,8 @@ class Follower(Actor):
         everything: list[NodeBlock | Late] = [*applied.block.late, applied.block]
         for told in everything:
             for trade in self._pairs.take(told):
+                if trade.coin not in self.status.assets and len(self.status.coins) >= COINS_MAX:
+                    continue
                 asset = list_coin(trade.coin)
                 parts.setdefault(asset, []).append(CoinNews(asset, (), (trade,)))
             for account, event in _of_accounts(told, self.status.followed):
