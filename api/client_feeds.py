@@ -124,6 +124,9 @@ class Feed:
 _CHANNELS: Final = {"userEvents": "user"}
 """Channels that are not called like their subscription."""
 
+_SAME: Final = {"activeSpotAssetCtx": "activeAssetCtx"}
+"""Channels that are called otherwise where the subscription is about a spot pair."""
+
 _OWNERLESS: Final = frozenset({"orderUpdates", "user"})
 """Channels whose frames do not say whose they are."""
 
@@ -137,6 +140,7 @@ def topic_of(subscription: Mapping[str, Any]) -> Topic:
 
 def topic_of_frame(channel: str, data: Any) -> Topic:
     """Return the topic of a data frame."""
+    channel = _SAME.get(channel, channel)
     match data:
         case [{"coin": str(coin)}, *_] if channel not in _OWNERLESS:
             return channel, coin, ""

@@ -129,11 +129,12 @@ class Watcher:
         """Return the market's name as the exchange spells it."""
         while True:
             try:
-                meta = await self.client.info({"type": "meta"})
+                perps = await self.client.info({"type": "meta"})
+                pairs = await self.client.info({"type": "spotMeta"})
                 break
             except ConnectionLostError:
                 continue
-        names = [market["name"] for market in meta["universe"]]
+        names = [market["name"] for market in (*perps["universe"], *pairs["universe"])]
         wanted = self.picture.coin
         for name in names:
             if wanted in (name, name.lower()) or wanted.upper() == name:

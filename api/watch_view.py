@@ -204,13 +204,15 @@ def _facts(context: Mapping[str, Any]) -> list[str]:
     mark, before = parse_decimal(context["markPx"]), parse_decimal(context["prevDayPx"])
     change = (mark - before) * 100 * _BP // before if before > 0 else 0
     sign = "+" if change >= 0 else "-"
-    return [
+    facts = [
         f"mark {grouped(context['markPx'])}",
-        f"oracle {grouped(context['oraclePx'])}",
         f"24h {sign}{abs(change) // _BP}.{abs(change) % _BP // 100:02d}%",
         f"volume {_short(context['dayNtlVlm'])} USD",
-        f"open interest {grouped(context['openInterest'])}",
     ]
+    if "oraclePx" in context:  # a spot pair has neither
+        facts.insert(1, f"oracle {grouped(context['oraclePx'])}")
+        facts.append(f"open interest {grouped(context['openInterest'])}")
+    return facts
 
 
 Cell = tuple[str, int]

@@ -44,7 +44,8 @@ TRADE = {
 
 
 def answer(kind: str, payload: dict[str, Any]) -> dict[str, Any]:
-    data = {"universe": [{"name": "BTC"}, {"name": "kPEPE"}]}
+    names = ["PURR/USDC"] if payload["type"] == "spotMeta" else ["BTC", "kPEPE"]
+    data = {"universe": [{"name": name} for name in names]}
     return {"type": kind, "payload": {"type": payload["type"], "data": data}}
 
 
@@ -88,7 +89,14 @@ async def test_plain_output_tells_trades_books_and_interruptions(exchange: FakeE
 
 
 @pytest.mark.parametrize(
-    ("typed", "name"), [("BTC", "BTC"), ("btc", "BTC"), ("kPEPE", "kPEPE"), ("kpepe", "kPEPE")]
+    ("typed", "name"),
+    [
+        ("BTC", "BTC"),
+        ("btc", "BTC"),
+        ("kPEPE", "kPEPE"),
+        ("kpepe", "kPEPE"),
+        ("purr/usdc", "PURR/USDC"),
+    ],
 )
 async def test_markets_are_found_in_any_case(exchange: FakeExchange, typed: str, name: str) -> None:
     """The exchange's own spelling is subscribed to."""

@@ -77,6 +77,14 @@ def test_the_header_tells_mark_oracle_day_and_state(picture: MarketPicture) -> N
     )
 
 
+def test_a_pair_has_neither_oracle_nor_open_interest(picture: MarketPicture) -> None:
+    """What its context does not tell is not there."""
+    for key in ("oraclePx", "openInterest"):
+        picture.context = {name: text for name, text in picture.context.items() if name != key}
+
+    assert draw(picture)[1] == "mark 65,012   24h +0.42%   volume 1.23M USD"
+
+
 def test_a_fact_that_does_not_fit_is_left_out(picture: MarketPicture) -> None:
     """Half a number would be a wrong one."""
     assert draw(picture, columns=70)[1].endswith("volume 1.23M USD")
