@@ -262,7 +262,7 @@ def test_a_start_on_a_full_disk_is_refused(disk: FullDisk, *, is_new: bool) -> N
 
 def test_a_limit_from_the_start(programs: Callable[..., Program], tmp_path: Path) -> None:
     """Where nothing else is possible: the limit is there from the start, and a restart lifts it."""
-    limited = programs(command=limited_command(100_000)).start()
+    limited = programs(command=limited_command(200_000)).start()
     customer = Customer(limited)
     customer.place_until_refused()
     assert len(customer.acknowledged) > ORDERS
