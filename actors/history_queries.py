@@ -37,6 +37,7 @@ from model.views.candles import (
 )
 from model.views.holdings import NOTHING_HELD, HoldingsRecord, Worth, worth_of
 from model.views.market import RECENT_TRADES_MAX, MarketSeeds, opening_price
+from model.views.money import paid_in
 from model.views.records import Candle
 
 WORTH_POINTS_MAX: Final = 500
@@ -88,6 +89,20 @@ class HistoryReader(RecordReader):
             "SELECT min(sample_ms) FROM holdings WHERE account = ?", (self._account_id(account),)
         )
         return None if row is None else row[0]
+
+    def _paid_in(self, account: Address, upto_height: int) -> int:
+        """Return what an account was paid in by a height: all of it less what came later."""
+        account_id = self._account_id(account)
+        self._connection.execute("BEGIN")  # both are of the same height
+        try:
+            total = self._held(account_id, FOREVER).paid_in
+            for height, entry in self._ledger_backwards(account_id):
+                if height <= upto_height:
+                    break
+                total -= paid_in(entry)[0]
+        finally:
+            self._connection.execute("COMMIT")
+        return total
 
     def _held(self, account_id: int, before_ms: int) -> HoldingsRecord:
         row = self._one(
@@ -174,6 +189,7 @@ class HistoryReader(RecordReader):
             ledger=tuple(reversed(ledger)),
             fundings=tuple(reversed(fundings)),
             twaps=tuple(reversed(twaps)),
+            paid_in=self._paid_in(account, upto_height),
         )
 
     def market_seeds(self, asset: AssetId, upto_height: int, time_ms: int) -> MarketSeeds:

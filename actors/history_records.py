@@ -7,7 +7,7 @@ height must not be told twice of what it will see itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -161,6 +161,15 @@ class RecordReader:
             limit=min(limit, LEDGER_MAX),
             newest_first=newest_first,
         )
+
+    def _ledger_backwards(self, account_id: int) -> Iterator[tuple[int, LedgerRecord]]:
+        """Yield all entries of an account's ledger with their heights, newest first."""
+        rows = self._connection.execute(
+            "SELECT height, record FROM ledger WHERE account = ? ORDER BY time_ms DESC, id DESC",
+            (account_id,),
+        )
+        for height, record in rows:
+            yield height, _decode_ledger(record)
 
     def fundings_of(
         self,

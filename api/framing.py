@@ -65,7 +65,7 @@ from model.instruments import Instrument
 from model.universe import Universe
 from model.views.account import AccountView
 from model.views.market import MarketContext, MarketView
-from model.views.money import LIQUIDATION, paid_in
+from model.views.money import LIQUIDATION
 from model.views.news import News
 from model.views.records import Candle, LedgerRecord, OrderRecord, TradeRecord
 from model.views.summary import asset_summary, summarize
@@ -244,7 +244,7 @@ class AccountWire:
 
     def _owner(self, view: AccountView) -> Owner:
         agents = view.agents(self.directory.time_ms)
-        return Owner(view.address, agents, sum(paid_in(entry)[0] for entry in view.ledger))
+        return Owner(view.address, agents, view.paid_in)
 
     def web_data(self, view: AccountView) -> WebData:
         """Return the overview of an account at the marks of now."""

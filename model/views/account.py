@@ -54,7 +54,7 @@ from model.state import (
     SubAccountState,
 )
 from model.universe import Universe
-from model.views.money import fundings_from, ledger_from
+from model.views.money import fundings_from, ledger_from, paid_in
 from model.views.open_orders import OpenOrders
 from model.views.purse import Purse
 from model.views.records import (
@@ -77,13 +77,17 @@ RECENT_TWAPS_MAX: Final = 500
 
 
 class AccountSeeds(Struct, frozen=True, array_like=True):
-    """What the history knows of an account up to the height of its state; all oldest first."""
+    """What the history knows of an account up to the height of its state; all oldest first.
+
+    ``paid_in`` are micro-USD that it was paid in by then and did not take out again.
+    """
 
     fills: tuple[Fill, ...] = ()
     orders: tuple[OrderRecord, ...] = ()
     ledger: tuple[LedgerRecord, ...] = ()
     fundings: tuple[FundingRecord, ...] = ()
     twaps: tuple[TwapRecord, ...] = ()
+    paid_in: int = 0
 
 
 NO_SEEDS: Final = AccountSeeds()
@@ -109,7 +113,7 @@ class AccountView:
     """One account, followed event by event.
 
     Public parts: ``address``, ``known``, ``purse``, ``volume``, ``open_orders``, ``running`` TWAPs,
-    ``sub_accounts`` (names by address), ``master``, ``cancel_at_ms``, and
+    ``sub_accounts`` (names by address), ``master``, ``cancel_at_ms``, ``paid_in`` (micro-USD), and
     the rings ``fills``, ``orders``, ``ledger``, ``fundings`` and ``twaps``, oldest first.
     ``universe`` is kept by reference.
     """
@@ -132,6 +136,7 @@ class AccountView:
         self.ledger: deque[LedgerRecord] = deque(seeds.ledger, RECENT_LEDGER_MAX)
         self.fundings: deque[FundingRecord] = deque(seeds.fundings, RECENT_FUNDINGS_MAX)
         self.twaps: deque[TwapRecord] = deque(seeds.twaps, RECENT_TWAPS_MAX)
+        self.paid_in = seeds.paid_in
         self.sub_accounts = {each.account: each.name for each in state.sub_accounts}
         self._universe = universe
         self._agents = {agent.name: agent for agent in state.agents}
@@ -333,6 +338,7 @@ class AccountView:
         self.known = True
         self.purse.move(event)
         self.ledger.extend(mine)
+        self.paid_in += sum(paid_in(entry)[0] for entry in mine)
         return AccountChanges(ledger=mine, state=True)
 
     def _bought_requests(self, event: RequestsReserved, _: Moment) -> AccountChanges:

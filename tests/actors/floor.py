@@ -347,6 +347,7 @@ class Floor:
             tuple(view.ledger),
             tuple(view.fundings),
             tuple(view.twaps),
+            view.paid_in,
         )
         return AccountView(at.state, self.directory.universe, seeds)
 

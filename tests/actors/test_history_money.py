@@ -273,4 +273,6 @@ def test_seeds_bring_a_view_to_where_it_was(story: Story, reader: HistoryReader)
     assert max(heights) <= 6
     assert [one.status for one in seeds.twaps] == ["activated"]
     everything = reader.account_seeds(ALICE, len(story.blocks))
+    assert reader.account_seeds(ALICE, 6).paid_in == 50_000 * USD - 3 * 11 * USD
+    assert everything.paid_in == 50_000 * USD - 3 * 11 * USD - 100 * USD
     assert list(everything.fundings) == reader.fundings_of(ALICE)
