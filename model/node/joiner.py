@@ -130,7 +130,9 @@ class Joiner:
     def wait_ms(self, now_ms: int) -> int | None:
         """Return how long to wait for ``closed`` to have more by time alone; None if it cannot."""
         since = self._waiting_since_ms
-        return None if since is None else max(since + GRACE_MS - now_ms, 0)
+        if since is None or not self._heights or self._heights[0] > self._complete[Stream.DIFFS]:
+            return None
+        return max(since + GRACE_MS - now_ms, 0)
 
     def end(self, stream: Stream) -> None:
         """Wait for a stream no longer: its files are at their end, and nobody adds to them."""

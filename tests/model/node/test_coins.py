@@ -184,7 +184,9 @@ def test_one_stream_silent_for_minutes() -> None:
     for height in (11, 12, 13):
         joiner.add(line(Stream.DIFFS, height))
     assert list(joiner.closed(0)) == []
+    assert joiner.wait_ms(10) == GRACE_MS - 10
     assert [block.height for block in joiner.closed(GRACE_MS)] == [11, 12, 13]
+    assert joiner.wait_ms(GRACE_MS) is None
     assert joiner.behind() == {Stream.DIFFS: 0, Stream.STATUSES: 3}
     joiner.add(line(Stream.STATUSES, 11))
     joiner.add(line(Stream.DIFFS, 14))
