@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Final, Protocol
 import trio
 from attrs import Factory, define, field, frozen
 
+from actors.carried import Step, carried, together
 from actors.channels import Channel, Channels, ChannelsByKey, Shown, Subscribe
 from actors.errors import LostPartError, OverloadedError
 from actors.fanout import Cork
@@ -138,6 +139,9 @@ class Account(Actor):
     _time_ms: int = field(init=False, default=0)
     _state: Throttle = Factory(lambda: Throttle(STATE_SECONDS, STATE_SECONDS))
     _news: News = Factory(News)
+    _causes: list[Step] = Factory(list)
+
+    frames_messages: ClassVar[bool] = True
 
     async def init(self) -> None:
         """Attach, take the state, and greet whoever is subscribed already."""
@@ -162,18 +166,27 @@ class Account(Actor):
     async def handle_batch(self, batch: list[Envelope]) -> None:
         """Pass actions on, apply all parts, then publish once."""
         for envelope in batch:
-            match envelope.message:
-                case SubmitAction(command):
-                    self._submit(command, envelope)
-                case BlockPart() as part:
-                    self._apply(part)
-                case ReadAccountView(read):
-                    answer_read(envelope, read, self.view)
-                case Subscribe(channel, subscription):
-                    self._subscribe(channel, subscription)
-                case _:
-                    pass  # the timer: what is due is published below
-        self._publish()
+            if envelope.context is None:
+                self._take(envelope)
+            else:
+                with self.context.handling(envelope):
+                    self._take(envelope)
+        causes, self._causes = self._causes, []
+        with together(causes, "publish accounts"):
+            self._publish()
+
+    def _take(self, envelope: Envelope) -> None:
+        match envelope.message:
+            case SubmitAction(command):
+                self._submit(command, envelope)
+            case BlockPart() as part:
+                self._apply(part)
+            case ReadAccountView(read):
+                answer_read(envelope, read, self.view)
+            case Subscribe(channel, subscription):
+                self._subscribe(channel, subscription)
+            case _:
+                pass  # the timer: what is due is published afterwards
 
     def _submit(self, command: ClientCommand, envelope: Envelope) -> None:
         reply = envelope.reply
@@ -193,6 +206,8 @@ class Account(Actor):
             if change.state:
                 self._state.change()
         self._height, self._time_ms = part.height, part.time_ms
+        if (step := carried.get()) is not None:
+            self._causes.append(step)
 
     # -- publication
 

@@ -8,6 +8,7 @@ frame it is `publish`.
 
 from collections.abc import Collection, Iterable
 
+from actors.carried import SYSTEM, Role, Value, carried, inside
 from actors.frames import Frame
 from actors.outlet import Outlet
 from actors.subscription import Subscription
@@ -44,6 +45,13 @@ class Cork:
     def flush(self) -> None:
         """Write what was collected; frames that a socket does not take go to their backlogs."""
         publications, self._publications = self._publications, []
+        if publications and carried.get() is not None:
+            with inside("send frames", Role.SENDER, _facts_of(publications)):
+                self._write(publications)
+        else:
+            self._write(publications)
+
+    def _write(self, publications: list[tuple[Collection[Subscription], Frame]]) -> None:
         if len(publications) == 1:
             publish(*publications[0])
         else:
@@ -54,6 +62,25 @@ class Cork:
 
     def __exit__(self, *_: object) -> None:
         self.flush()
+
+
+def _facts_of(publications: list[tuple[Collection[Subscription], Frame]]) -> dict[str, Value]:
+    return {
+        "messaging.system": SYSTEM,
+        "messaging.operation.type": "send",
+        "messaging.operation.name": "send",
+        "messaging.destination.name": "connections",
+        "messaging.batch.message_count": len(publications),
+        "frames.channels": [_channel_of(frame) for _, frame in publications],
+        "frames.subscriptions": sum(len(subscriptions) for subscriptions, _ in publications),
+        "frames.bytes": sum(frame.size for _, frame in publications),
+    }
+
+
+def _channel_of(frame: Frame) -> str:
+    """Return what a frame says it is: they all begin with ``{"channel":"NAME"``."""
+    head = bytes(frame.payload[:64]).split(b'"', 4)
+    return head[3].decode() if len(head) > 3 and head[1] == b"channel" else ""
 
 
 def _write_batches(publications: list[tuple[Collection[Subscription], Frame]]) -> None:

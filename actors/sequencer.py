@@ -35,6 +35,7 @@ from typing import Any, ClassVar, Final
 import trio
 from attrs import define, field, frozen
 
+from actors.carried import Role, Step, Value, inside, receive, within
 from actors.chain_store import Chain, ChainStore, SaveSnapshot, snapshot_of
 from actors.errors import (
     ActorsError,
@@ -159,6 +160,7 @@ class Sequencer(Actor):
     snapshot_every: int = SNAPSHOT_COMMANDS
 
     batch_max: ClassVar[int] = COMMANDS_PER_BLOCK_MAX
+    frames_messages: ClassVar[bool] = True
 
     _chain: Chain | None = field(init=False, default=None)
     _published: int = field(init=False, default=0)
@@ -190,13 +192,27 @@ class Sequencer(Actor):
         for envelope in batch:
             match envelope.message:
                 case Submit(command):
-                    waiting.append(_Waiting(command, envelope.reply))
+                    waiting.append(_Waiting(command, envelope.reply, self._step_of(envelope)))
                 case _Rebuild():
                     await self._try_rebuild()
-                case _:
+                case _ if envelope.context is None:
                     self._answer(envelope)
-        for block in _blocks_of(waiting):
-            await self._run_block(block)
+                case _:
+                    with self.context.handling(envelope):
+                        self._answer(envelope)
+        try:
+            for block in _blocks_of(waiting):
+                await self._run_traced_block(block)
+        finally:
+            for one in waiting:
+                one.end_step()
+
+    def _step_of(self, envelope: Envelope) -> Step | None:
+        """Begin the step of a command that is traced; it ends with the answer."""
+        if envelope.context is None:
+            return None
+        path = self.context.path
+        return receive(envelope, path, path, self.context.now())
 
     # -- one block
 
@@ -209,10 +225,28 @@ class Sequencer(Actor):
             if any(isinstance(event, CommandRefused) for event in receipt.events):
                 raise GenesisError(f"the exchange refused {command} of the first block")
 
+    async def _run_traced_block(self, waiting: list[_Waiting]) -> None:
+        """Run a block; if some of its commands are traced, as a step that belongs to none of them.
+
+        It is linked to each instead: what many caused is nobody's child.
+        """
+        steps = [one.step for one in waiting if one.step is not None]
+        if not steps:
+            await self._run_block(waiting)
+            return
+        path = self.context.path
+        facts: dict[str, Value] = {
+            "actor.path": path,
+            "messaging.batch.message_count": len(waiting),
+        }
+        with within(steps[0].begin_apart("block", facts, steps)):
+            await self._run_block(waiting)
+
     async def _run_block(self, waiting: list[_Waiting]) -> list[Receipt] | None:
         """Execute, commit, publish, answer; return what was answered, ``None`` for failures."""
         started = trio.current_time()
-        executed = await self._execute_without_crashing(waiting)
+        with inside("execute"):
+            executed = await self._execute_without_crashing(waiting)
         if executed is None:
             _fail_all(waiting, UnavailableError("the exchange's state is being rebuilt"))
             return None
@@ -266,7 +300,7 @@ class Sequencer(Actor):
                 raise _CrashedAtError(index) from error
             done.append(events)
             if not _left_no_trace(events):
-                entries.append(Entry(one.command, events))
+                entries.append(Entry(one.command, events, one.trace))
         if not entries:  # there will be no such block
             exchange.height, exchange.time_ms = height, time_ms
             exchange.engine.time_ms = time_ms
@@ -297,7 +331,8 @@ class Sequencer(Actor):
         )
         executed = trio.current_time()
         try:
-            await self.store.commit(block, body)
+            with inside("commit journal", Role.CLIENT, _facts_of(block, body)):
+                await self.store.commit(block, body)
         except Exception as error:  # noqa: BLE001  # a disk fails in many ways, all end in a rebuild
             self.hooks.chain_lost(error)
             if isinstance(error, JournalFullError):
@@ -407,14 +442,35 @@ class _Waiting:
 
     command: Command
     reply: Reply | None
+    step: Step | None = None
+
+    @property
+    def trace(self) -> str:
+        return "" if self.step is None else self.step.traceparent
 
     def answer(self, receipt: Receipt) -> None:
+        self.end_step()
         if self.reply is not None:
             self.reply.answer(receipt)
 
     def fail(self, error: Exception) -> None:
+        self.end_step(error)
         if self.reply is not None:
             self.reply.fail(error)
+
+    def end_step(self, error: Exception | None = None) -> None:
+        if self.step is not None:
+            self.step.end(error)
+
+
+def _facts_of(block: Block, body: bytes) -> dict[str, Value]:
+    return {
+        "messaging.destination.name": "journal",
+        "db.system.name": "sqlite",
+        "block.height": block.height,
+        "block.commands": len(block.entries),
+        "block.bytes": len(body),
+    }
 
 
 class _CrashedAtError(ActorsError):

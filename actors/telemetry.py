@@ -8,8 +8,9 @@ number of series stays bounded whatever clients do.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Final
 
 from attrs import frozen
@@ -18,6 +19,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from actors.carried import Step, within
 from actors.errors import StorageError
 from actors.sequencer import SequencerHooks
 from actors.tracing import Tracing
@@ -45,6 +47,8 @@ SECONDS: Final = (
     10.0,
 )
 COMMANDS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+_NOTHING: Final = nullcontext()
 
 log = logging.getLogger("zaraba")
 
@@ -150,6 +154,13 @@ class Telemetry(SequencerHooks):
             registry=self.registry,
         )
 
+        for name, text in (
+            ("exported", "Spans that an exporter took."),
+            ("dropped", "Spans for which there was no room."),
+            ("failed", "Spans that an exporter did not take."),
+        ):
+            self.watch_total(f"zaraba_spans_{name}", text, partial(getattr, tracing, name, 0))
+
     # -- facts that others report
 
     def block_committed(
@@ -242,20 +253,18 @@ class Telemetry(SequencerHooks):
         """Return all metrics in the Prometheus text format (media type ``CONTENT_TYPE``)."""
         return generate_latest(self.registry)
 
-    def action_span(self, action: str, traceparent: str | None) -> AbstractContextManager[None]:
-        """Trace the handling of an action, if its sender asked for that and traces are on."""
-        if self.tracing is None:
-            return nullcontext()
-        return self.tracing.action_span(action, traceparent)
+    def begin(
+        self, name: str, traceparent: str | None, attributes: Mapping[str, str] | None = None
+    ) -> Step | None:
+        """Begin a step for what somebody outside wants, if that is to be traced."""
+        return None if self.tracing is None else self.tracing.begin(name, traceparent, attributes)
 
-    @property
-    def is_tracing(self) -> bool:
-        """Whether spans are made at all."""
-        return self.tracing is not None
-
-    def current_trace(self) -> object:
-        """Return what a message that is sent now should carry: the span that is recorded now."""
-        return None if self.tracing is None else self.tracing.current()
+    def request(
+        self, name: str, traceparent: str | None, attributes: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[None]:
+        """Do what somebody outside wants, as a step if that is to be traced."""
+        step = self.begin(name, traceparent, attributes)
+        return _NOTHING if step is None else within(step)
 
     def close(self) -> None:
         """Write what is left of the traces."""

@@ -42,6 +42,8 @@ PREFLIGHT: Final = (
     ("access-control-allow-headers", "*"),
     ("access-control-max-age", "86400"),
 )
+_INFO: Final = {"http.request.method": "POST", "http.route": "/info"}
+_EXCHANGE: Final = {"http.request.method": "POST", "http.route": "/exchange"}
 ROUTES: Final = frozenset(("/info", "/exchange", "/health/live", "/health/ready", "/metrics", "/"))
 
 
@@ -63,12 +65,15 @@ def create_app(
 def _add_api(
     app: QuartTrio, gateway: Surface, entry: Entering, info: Answering, limits: NetworkLimits
 ) -> None:
+    telemetry = gateway.telemetry
+
     @app.post("/info")
     async def answer_info() -> Response:
         _require_json()
         body, peer = await _body(), request.remote_addr or ""
         limits.ask(peer, body)
-        answer = await info.answer(body)
+        with telemetry.request("POST /info", request.headers.get("traceparent"), _INFO):
+            answer = await info.answer(body)
         limits.answered(peer, body, answer)
         return Response(answer, mimetype=JSON)
 
@@ -77,8 +82,9 @@ def _add_api(
         _require_json()
         body = await _body()
         limits.act(request.remote_addr or "", body)
-        traceparent = request.headers.get("traceparent")
-        return Response(await entry.enter(body, traceparent), mimetype=JSON)
+        with telemetry.request("POST /exchange", request.headers.get("traceparent"), _EXCHANGE):
+            answer = await entry.enter(body)
+        return Response(answer, mimetype=JSON)
 
     connections = gateway.connections
 
@@ -87,7 +93,9 @@ def _add_api(
         socket = websocket._get_current_object()  # type: ignore[attr-defined]  # werkzeug's proxy
         with limits.connection(websocket.remote_addr or "") as may_speak:
             async with open_outlet(socket, connections, gateway.counts) as outlet:
-                await Stream(gateway, entry, info, outlet, may_speak).run(socket.receive)
+                stream = Stream(gateway, entry, info, outlet, may_speak)
+                stream.traceparent = socket.headers.get("traceparent")
+                await stream.run(socket.receive)
 
 
 def _add_operations(app: QuartTrio, gateway: Surface) -> None:

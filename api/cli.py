@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 import trio
 
+from actors.trace_settings import TraceSettings
 from api.settings import (
     DEFAULT_BIND,
     DEFAULT_DATA,
@@ -21,6 +22,7 @@ from api.settings import (
     SettingsError,
     read_bind,
     read_faucet,
+    read_rate,
 )
 
 EXIT_USAGE: Final = 2
@@ -117,7 +119,15 @@ def _add_serve(commands: Commands) -> None:
         "--traces",
         type=Path,
         metavar="FILE",
-        help="append spans of actions that carry a sampled traceparent",
+        help="append spans of what is traced",
+    )
+    serve.add_argument("--trace-console", action="store_true", help="write them to standard error")
+    serve.add_argument("--otlp", metavar="URL", help="send them to a collector, by OTLP over HTTP")
+    serve.add_argument(
+        "--trace-rate",
+        default="0",
+        metavar="PART",
+        help="of requests that are traced without a sampled traceparent, from 0 to 1 (%(default)s)",
     )
     serve.add_argument(
         "--seed", type=int, default=DEMO_SEED, help="of the demo's prices and bots (%(default)s)"
@@ -173,7 +183,17 @@ def _serve_node(options: argparse.Namespace) -> int:
             form=None if options.form is None else Form(options.form),
             host=host,
             port=port,
+            tracing=_tracing(options),
         )
+    )
+
+
+def _tracing(options: argparse.Namespace) -> TraceSettings:
+    return TraceSettings(
+        file=options.traces,
+        console=options.trace_console,
+        otlp=options.otlp,
+        rate=read_rate(options.trace_rate),
     )
 
 
@@ -194,7 +214,7 @@ def _serve(options: argparse.Namespace) -> int:
             faucet_usd=read_faucet(options.faucet, demo=options.demo),
             faucet_credits_max=options.faucet_max,
             config=options.config,
-            traces=options.traces,
+            tracing=_tracing(options),
             seed=options.seed,
             node_logs=options.node_logs,
         )

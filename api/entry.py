@@ -17,6 +17,7 @@ from typing import Final
 import trio
 from attrs import define
 
+from actors.carried import carried
 from actors.errors import (
     CommandCrashedError,
     NoRoomError,
@@ -55,24 +56,23 @@ class OrderEntry:
     gateway: Gateway
     chain: Chain
 
-    async def enter(self, body: bytes, traceparent: str | None = None) -> bytes:
+    async def enter(self, body: bytes) -> bytes:
         """Carry out one signed request; return the JSON of its answer.
 
         Raises:
             MalformedBodyError: the body is not a request.
         """
         request = self._read(body)
-        with self.gateway.telemetry.action_span(request.kind, traceparent):
-            try:
-                command = to_command(request, self.chain)
-            except RequestRefusedError as refusal:
-                return self._refused(request, refusal.text)
-            try:
-                with trio.fail_after(ANSWER_SECONDS_MAX):
-                    receipt = await self.gateway.submit(command)
-            except (SupervisionError, SourceError, trio.TooSlowError) as error:
-                return self._failed(request, error)
-            return self._answer(request, receipt)
+        try:
+            command = to_command(request, self.chain)
+        except RequestRefusedError as refusal:
+            return self._refused(request, refusal.text)
+        try:
+            with trio.fail_after(ANSWER_SECONDS_MAX):
+                receipt = await self.gateway.submit(command)
+        except (SupervisionError, SourceError, trio.TooSlowError) as error:
+            return self._failed(request, error)
+        return self._answer(request, receipt)
 
     def enter_nowait(self, body: bytes, then: Callable[[bytes], None]) -> None:
         """Carry out one signed request; call ``then`` with the JSON of its answer, now or later.
@@ -99,7 +99,10 @@ class OrderEntry:
 
     def _read(self, body: bytes) -> SignedRequest:
         try:
-            return parse_request(body, self.gateway.directory.universe)
+            request = parse_request(body, self.gateway.directory.universe)
+            if (step := carried.get()) is not None:
+                step.describe({"action.type": request.kind})
+            return request
         except MalformedBodyError as error:
             self.gateway.telemetry.input_refused("exchange", str(error.status))
             raise

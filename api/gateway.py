@@ -134,7 +134,8 @@ class Gateway:
 
     async def carry_out(self, command: AdminCommand) -> Receipt:
         """Carry out what no client may ask for. Errors as in ``submit``."""
-        return self._told(await self.source.submit(command))
+        with self.telemetry.request("carry out", None, {"command.type": type(command).__name__}):
+            return self._told(await self.source.submit(command))
 
     async def fund(self, account: Address, usd: int) -> Receipt:
         """Give an account micro-USD. Errors as in ``submit``."""

@@ -41,7 +41,8 @@ from actors.storage import TailCut
 from actors.subscription_actor import subscriptions_pool
 from actors.telemetry import Telemetry
 from actors.ticker import Board, Ticker
-from actors.tracing import open_tracing
+from actors.traced_hooks import TracedHooks
+from actors.tracing import Tracing, open_tracing
 from api.admin import serve_admin
 from api.app import create_app
 from api.config import ExchangeConfig, load_config
@@ -180,6 +181,7 @@ class Ground:
         history, history_writer: the two sides of the history of a data directory.
         random: source of the jitter between restarts; ``None`` for one of its own.
         prepare: is given the tree before it starts, and returns the one that does.
+        tracing: makes the spans, instead of what the settings say.
     """
 
     clock_ms: Callable[[], int] = wall_clock_ms
@@ -188,6 +190,7 @@ class Ground:
     history_writer: Callable[[Path, History], Actor] = HistoryWriter
     random: Random | None = None
     prepare: Callable[[SupervisorSpec, Program], SupervisorSpec] = lambda tree, _program: tree
+    tracing: Tracing | None = None
 
 
 @asynccontextmanager
@@ -203,13 +206,16 @@ async def open_program(
     """
     ground = Ground() if ground is None else ground
     config = load_config(settings.config)
-    telemetry = Telemetry(open_tracing(settings.traces))
+    tracing = ground.tracing or open_tracing(settings.tracing)
+    telemetry = Telemetry(tracing)
     registry = Registry()
     program = _assemble(settings, config, telemetry, registry, ground)
     try:
         spec = ground.prepare(_tree(program, serve=serve), program)
-        make_hooks = _TracedTreeHooks if telemetry.is_tracing else _TreeHooks
-        hooks = make_hooks(program.gateway)
+        if tracing is None:
+            hooks = _TreeHooks(program.gateway)
+        else:
+            hooks = _TracedTreeHooks(program.gateway, tracing)
         async with open_system(
             spec, registry=registry, random=ground.random, hooks=hooks
         ) as system:
@@ -516,11 +522,12 @@ class _TreeHooks(Hooks):
         self._gateway.telemetry.message_shed(shed)
 
 
-class _TracedTreeHooks(_TreeHooks):
-    """Lets messages carry the trace that they belong to, which costs every message a call."""
+class _TracedTreeHooks(_TreeHooks, TracedHooks):
+    """Likewise, and lets messages carry the trace that they belong to."""
 
-    def capture(self) -> object:
-        return self._gateway.telemetry.current_trace()
+    def __init__(self, gateway: Gateway, tracing: Tracing) -> None:
+        _TreeHooks.__init__(self, gateway)
+        TracedHooks.__init__(self, tracing, POOLS)
 
 
 def _explains_itself(report: Report) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from attrs import field, frozen, validators
+from attrs import Factory, field, frozen, validators
 
+from actors.trace_settings import TraceSettings
 from model.transfers import CASH_MAX
 from model.units import MalformedDecimalError, parse_decimal
 
@@ -40,7 +41,7 @@ class Settings:
         faucet_usd: credit for a newcomer; 0 for none.
         faucet_credits_max: newcomers that are credited at most.
         config: markets and fees of a new exchange; ``None`` for the built-in ones.
-        traces: file that spans of traced actions are appended to.
+        tracing: where the spans of traced requests go.
         seed: of the demo's oracle and bots.
         node_logs: where to write what a real node would; ``None`` for nowhere.
     """
@@ -52,7 +53,7 @@ class Settings:
     faucet_usd: int = field(default=0, validator=[validators.ge(0), validators.le(CASH_MAX)])
     faucet_credits_max: int = field(default=FAUCET_CREDITS_MAX, validator=validators.ge(0))
     config: Path | None = None
-    traces: Path | None = None
+    tracing: TraceSettings = Factory(TraceSettings)
     seed: int = DEMO_SEED
     node_logs: Path | None = None
 
@@ -102,11 +103,27 @@ def read_faucet(text: str | None, *, demo: bool) -> int:
     return 0 if text == "0" else read_usd(text)
 
 
+def read_rate(text: str) -> float:
+    """Read a part of all: a number from 0 to 1.
+
+    Raises:
+        SettingsError: it is not one.
+    """
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    if not 0 <= rate <= 1:
+        raise SettingsError(f"not a part from 0 to 1: {text!r} (expected for example 0.01)")
+    return rate
+
+
 def settings_from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings of a gateway that somebody else's server hosts.
 
-    ``ZARABA_DATA``, ``ZARABA_DEMO`` (1 or 0), ``ZARABA_FAUCET`` (USD), ``ZARABA_CONFIG`` and
-    ``ZARABA_TRACES`` mean what the options of ``zaraba serve`` of the same names mean.
+    ``ZARABA_DATA``, ``ZARABA_DEMO`` (1 or 0), ``ZARABA_FAUCET`` (USD), ``ZARABA_CONFIG``,
+    ``ZARABA_TRACES``, ``ZARABA_TRACE_CONSOLE`` (1 or 0), ``ZARABA_OTLP`` and ``ZARABA_TRACE_RATE``
+    mean what the options of ``zaraba serve`` of the same names mean.
 
     Raises:
         SettingsError: one has a value that it cannot have.
@@ -114,11 +131,19 @@ def settings_from_environment(environment: Mapping[str, str] = os.environ) -> Se
     demo = environment.get("ZARABA_DEMO", "0")
     if demo not in ("0", "1"):
         raise SettingsError(f"ZARABA_DEMO must be 0 or 1, not {demo!r}")
+    console = environment.get("ZARABA_TRACE_CONSOLE", "0")
+    if console not in ("0", "1"):
+        raise SettingsError(f"ZARABA_TRACE_CONSOLE must be 0 or 1, not {console!r}")
     config, traces = environment.get("ZARABA_CONFIG"), environment.get("ZARABA_TRACES")
     return Settings(
         data=Path(environment.get("ZARABA_DATA") or DEFAULT_DATA),
         demo=demo == "1",
         faucet_usd=read_faucet(environment.get("ZARABA_FAUCET") or None, demo=demo == "1"),
         config=Path(config) if config else None,
-        traces=Path(traces) if traces else None,
+        tracing=TraceSettings(
+            file=Path(traces) if traces else None,
+            console=console == "1",
+            otlp=environment.get("ZARABA_OTLP") or None,
+            rate=read_rate(environment.get("ZARABA_TRACE_RATE") or "0"),
+        ),
     )

@@ -17,6 +17,7 @@ import msgspec
 import trio
 from attrs import Factory, define, field
 
+from actors.carried import Step, carrying
 from actors.frames import Frame
 from actors.outlet import Close, Outlet
 from actors.subscription import Ended, Subscription, close_connection
@@ -47,6 +48,7 @@ TOO_MANY_MESSAGES: Final = Close(1008, "too many messages")
 """How a connection is ended whose peer says more than its limit."""
 
 _PONG: Final = Frame(b'{"channel":"pong"}')
+_WS: Final = {"http.request.method": "GET", "http.route": "/ws"}
 _numbers = count(1)
 
 log = logging.getLogger("zaraba")
@@ -58,7 +60,8 @@ Receive = Callable[[], Awaitable[str | bytes]]
 class Stream:
     """The protocol of one connection.
 
-    ``may_speak`` is asked at each message; one too many ends the connection.
+    ``may_speak`` is asked at each message; one too many ends the connection. ``traceparent`` is the
+    header of the upgrade: if it is sampled, everything that the client says here is traced.
     """
 
     gateway: Surface
@@ -67,6 +70,7 @@ class Stream:
     outlet: Outlet
     may_speak: Callable[[], bool] = lambda: True
     name: str = Factory(lambda: f"c{next(_numbers)}")
+    traceparent: str | None = None
     _subscriptions: dict[Wanted, Subscription] = field(init=False, factory=dict)
     _users: dict[Address, int] = field(init=False, factory=dict)
     _posts: int = field(init=False, default=0)
@@ -104,7 +108,8 @@ class Stream:
             case Ping():
                 self.outlet.reply(_PONG)
             case Subscribe(wanted):
-                self._subscribe(wanted)
+                with self.gateway.telemetry.request("ws subscribe", self.traceparent, _WS):
+                    self._subscribe(wanted)
             case Unsubscribe(wanted):
                 self._unsubscribe(wanted)
             case Post():
@@ -181,14 +186,33 @@ class Stream:
         if post.kind == "info":
             nursery.start_soon(self._answer_info, post)
             return
+        step = self.gateway.telemetry.begin("ws post", self.traceparent, _WS)
+        if step is None:
+            self._enter(post)
+        else:
+            with carrying(step):
+                self._enter(post, step)
+
+    def _enter(self, post: Post, step: Step | None = None) -> None:
+        """Hand an action on, in the name of a step if it is traced."""
+
+        def finish(answer: bytes) -> None:
+            self._answer_post(post.id, "action", answer)
+            if step is not None:
+                step.end()
+
         try:
-            self.entry.enter_nowait(
-                post.payload, lambda answer: self._answer_post(post.id, "action", answer)
-            )
+            self.entry.enter_nowait(post.payload, finish)
         except MalformedBodyError as error:
             self._answer_post(post.id, "error", msgspec.json.encode(_status_text(error)))
+            if step is not None:
+                step.end(error)
 
     async def _answer_info(self, post: Post) -> None:
+        with self.gateway.telemetry.request("ws post", self.traceparent, _WS):
+            await self._find_answer(post)
+
+    async def _find_answer(self, post: Post) -> None:
         try:
             kind, data = await self.info.answer_post(post.payload)
         except MalformedBodyError as error:

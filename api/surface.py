@@ -55,7 +55,7 @@ class Answering(Protocol):
 class Entering(Protocol):
     """Takes signed actions. Both methods raise ``MalformedBodyError`` for what is none."""
 
-    async def enter(self, body: bytes, traceparent: str | None = None) -> bytes:
+    async def enter(self, body: bytes) -> bytes:
         """Carry out a request; return the JSON of its answer."""
         ...
 

@@ -22,10 +22,15 @@ GENESIS_DIGEST: Final = bytes(DIGEST_BYTES)
 
 
 class Entry(Struct, frozen=True, array_like=True):
-    """One command and the events that it caused, in order."""
+    """One command and the events that it caused, in order.
+
+    ``trace`` is where the command stands in a trace (W3C ``traceparent``), for who reads it later;
+    almost always it is empty, and then not part of the bytes.
+    """
 
     command: Command
     events: tuple[Event, ...]
+    trace: str = ""
 
 
 class Block(Struct, frozen=True, array_like=True):
@@ -47,7 +52,7 @@ _entries_decoder = msgspec.msgpack.Decoder(tuple[Entry, ...])
 
 def encode_entries(entries: Sequence[Entry]) -> bytes:
     """Return the canonical bytes of a block's entries."""
-    return _encoder.encode(entries)
+    return _encoder.encode([one if one.trace else (one.command, one.events) for one in entries])
 
 
 def decode_entries(body: bytes) -> tuple[Entry, ...]:

@@ -133,6 +133,11 @@ class Reply:
         """The cell that will answer when it handles the message, or where the reply was kept."""
         return self._home if self.server is None else self.server
 
+    @property
+    def asked(self) -> str:
+        """Path of the cell that was asked; another one may answer."""
+        return self._home.path
+
     def _late(self) -> None:
         if self.done and self._home.services.strict:
             raise AnsweredTwice(f"{self._home.path} answered an ask twice")

@@ -59,7 +59,7 @@ class NodeEntry:
     def __attrs_post_init__(self) -> None:
         self._sender, self._receiver = trio.open_memory_channel[_Waiting](WAITING_MAX)
 
-    async def enter(self, body: bytes, traceparent: str | None = None) -> bytes:
+    async def enter(self, body: bytes) -> bytes:
         """Hand a request on; return its answer.
 
         Raises:

@@ -25,7 +25,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import trio
-from attrs import define, field, frozen
+from attrs import Factory, define, field, frozen
 
 from actors.connections import CHECK_SECONDS, Connections
 from actors.market import Market
@@ -38,6 +38,9 @@ from actors.source import At
 from actors.subscription_actor import subscriptions_pool
 from actors.telemetry import Telemetry
 from actors.ticker import Ticker
+from actors.trace_settings import TraceSettings
+from actors.traced_hooks import TracedHooks
+from actors.tracing import Tracing, open_tracing
 from api.app import create_app
 from api.config import Limits
 from api.limits import NetworkLimits
@@ -52,12 +55,14 @@ from model.node.views import NodeCoinState, NodeMarketView
 from supervision import Address as ActorAddress
 from supervision import (
     ChildSpec,
+    DeadLetter,
     Event,
     Hooks,
     MailboxSpec,
     PoolSpec,
     Registry,
     Report,
+    Shed,
     Strategy,
     SupervisionError,
     SupervisorSpec,
@@ -95,6 +100,7 @@ class NodeSettings:
         data: where the node is asked to write them.
         upstream: where actions are handed on; ``None`` to refuse them.
         form: how the node writes; ``None`` to find out.
+        tracing: where the spans of traced requests go.
     """
 
     root: Path
@@ -105,6 +111,7 @@ class NodeSettings:
     form: Form | None = None
     host: str = "127.0.0.1"
     port: int = 8000
+    tracing: TraceSettings = Factory(TraceSettings)
 
     @property
     def bind(self) -> str:
@@ -144,14 +151,19 @@ async def open_node_program(
     Raises:
         supervision.InitFailed: the node's files or the snapshot cannot be used.
     """
-    registry, telemetry = Registry(), Telemetry()
+    registry, tracing = Registry(), open_tracing(settings.tracing)
+    telemetry = Telemetry(tracing)
     gateway = NodeGateway(registry, telemetry)
     entry = NodeEntry(settings.upstream)
     program = NodeProgram(settings, gateway, entry, Questions(gateway, entry), _snapshots(settings))
     watch_node_gauges(gateway)
+    if tracing is None:
+        hooks = _TreeHooks(gateway)
+    else:
+        hooks = _TracedTreeHooks(gateway, tracing)
     try:
         async with open_system(
-            _tree(program, serve=serve), registry=registry, hooks=_TreeHooks(gateway)
+            _tree(program, serve=serve), registry=registry, hooks=hooks
         ) as system:
             program.system = system
             yield program
@@ -396,6 +408,20 @@ class _TreeHooks(Hooks):
                 report.reason,
                 exc_info=None if report.event is Event.START_FAILED else report.cause,
             )
+
+    def on_dead_letter(self, letter: DeadLetter) -> None:
+        self._gateway.telemetry.letter_died(letter)
+
+    def on_shed(self, shed: Shed) -> None:
+        self._gateway.telemetry.message_shed(shed)
+
+
+class _TracedTreeHooks(_TreeHooks, TracedHooks):
+    """Likewise, and lets messages carry the trace that they belong to."""
+
+    def __init__(self, gateway: NodeGateway, tracing: Tracing) -> None:
+        _TreeHooks.__init__(self, gateway)
+        TracedHooks.__init__(self, tracing, POOLS)
 
 
 def watch_node_gauges(gateway: NodeGateway) -> None:

@@ -8,12 +8,15 @@ import attrs
 import pytest
 import trio
 from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from actors.telemetry import Telemetry
-from actors.tracing import EVENT_SPANS_PER_SECOND_MAX, Tracing
+from actors.traced_hooks import TracedHooks
+from actors.tracing import Tracing
+from actors.tracing_tree import EVENT_SPANS_PER_SECOND_MAX
 from supervision import (
     Actor,
     AskError,
@@ -38,7 +41,7 @@ SAMPLED = f"00-{TRACE_ID:032x}-b7ad6b7169203331-01"
 SHORT = Backoff(min_seconds=1, max_seconds=4, jitter=0)
 
 
-class Heard(Hooks):
+class Counted(Hooks):
     """Hands everything to telemetry, as the program does."""
 
     def __init__(self, telemetry: Telemetry) -> None:
@@ -53,8 +56,14 @@ class Heard(Hooks):
     def on_shed(self, shed: Shed) -> None:
         self.telemetry.message_shed(shed)
 
-    def capture(self) -> object:
-        return self.telemetry.current_trace()
+
+class Heard(Counted, TracedHooks):
+    """Likewise, with traces."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        assert telemetry.tracing is not None
+        Counted.__init__(self, telemetry)
+        TracedHooks.__init__(self, telemetry.tracing, ())
 
 
 class Fragile(Actor):
@@ -103,7 +112,7 @@ def child(**options: Any) -> SupervisorSpec:
 @asynccontextmanager
 async def traced(spec: SupervisorSpec) -> AsyncIterator[Scene]:
     exporter = KeptExporter()
-    telemetry = Telemetry(Tracing(exporter))
+    telemetry = Telemetry(Tracing([SimpleSpanProcessor(exporter)]))
     try:
         async with open_system(spec, hooks=Heard(telemetry)) as system:
             yield Scene(telemetry, exporter, system)
@@ -188,20 +197,20 @@ async def test_traced_request_shows_what_became_of_its_message(autojump_clock: M
     """A shed and a dead letter are events of the request; a crash is linked to it."""
     async with traced(child(mailbox=MailboxSpec(1))) as scene:
         telemetry, a = scene.telemetry, scene.system.address("a")
-        with telemetry.action_span("order", SAMPLED):
+        with telemetry.request("order", SAMPLED):
             a.tell("crash")
             a.tell("too many")
         await wait_all_tasks_blocked()
         await scene.system.supervisor().terminate_child("a")
-        with telemetry.action_span("cancel", SAMPLED):
+        with telemetry.request("cancel", SAMPLED):
             a.tell("too late")
         spans = scene.spans()
 
-    assert names(only(spans, "action order")) == ["shed"]
-    assert names(only(spans, "action cancel")) == ["dead letter"]
+    assert names(only(spans, "order")) == ["shed"]
+    assert names(only(spans, "cancel")) == ["dead letter"]
     [link] = only(spans, "outage a").links
     assert link.context.trace_id == TRACE_ID
-    order = only(spans, "action order").context
+    order = only(spans, "order").context
     assert order is not None
     assert link.context.span_id == order.span_id
 
@@ -260,7 +269,7 @@ async def test_without_traces_events_are_only_counted(
         monkeypatch.setattr(f"actors.telemetry.{name}", forbidden)
     telemetry = Telemetry()
     spec = child(mailbox=MailboxSpec(1))
-    async with open_system(spec, hooks=Heard(telemetry)) as system:
+    async with open_system(spec, hooks=Counted(telemetry)) as system:
         system.address("a").tell("crash")
         system.address("a").tell("too many")
         await wait_all_tasks_blocked()
@@ -268,8 +277,7 @@ async def test_without_traces_events_are_only_counted(
     value = telemetry.registry.get_sample_value
 
     assert errors == 0
-    assert not telemetry.is_tracing
-    assert telemetry.current_trace() is None
+    assert telemetry.tracing is None
     assert value("zaraba_dead_letters_total", {"actor": "a", "reason": "in hand"}) == 1
     assert value("zaraba_messages_shed_total", {"actor": "a", "reason": "full"}) == 1
     assert value("zaraba_actor_events_total", {"actor": "a", "event": "started"}) == 2

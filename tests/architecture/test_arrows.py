@@ -39,7 +39,7 @@ ALLOWED = {
 
 TELEMETRY_MODULES = {
     "prometheus_client": frozenset({"actors/telemetry.py"}),
-    "opentelemetry": frozenset({"actors/tracing.py"}),
+    "opentelemetry": frozenset({"actors/tracing.py", "actors/tracing_export.py"}),
 }
 
 # What a deterministic function does not call even where the module is allowed: the clock, the
