@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final, TypeAlias
 
 from attrs import define, field, frozen
+from msgspec.structs import replace
 
 from actors.errors import LostPartError
 from actors.source import At, BlockCommitted, DirectoryState, Source
@@ -207,7 +208,8 @@ class CatchUp:
 class BlockPart:
     """What one block means to one view.
 
-    ``events`` pairs each event with the index of its command within the block. ``previous`` is the
+    ``events`` pairs each event with the index of its command within the block; of an hour's funding
+    an account is given its own payments only. ``previous`` is the
     height of the part that was delivered before this one, or of the block at which the view
     attached. A view that falls with one in hand needs it no more: it starts from the source.
     """
@@ -290,6 +292,9 @@ class Router(Actor):
                 kind = type(event)
                 if kind in _LEARNED:
                     directory.learn(event)
+                if type(event) is FundingPaid:
+                    self._divide(event, index, parts)
+                    continue
                 for subject in subjects_of(event):
                     if subject in attached:
                         parts[subject].append((index, event))
@@ -301,6 +306,24 @@ class Router(Actor):
                 self._missing.pop(subject, None)  # it sees the gap in this part
             else:
                 self._note_missing(subject)
+
+    def _divide(
+        self,
+        event: FundingPaid,
+        index: int,
+        parts: defaultdict[Subject, list[tuple[int, Event]]],
+    ) -> None:
+        """Give each account its own payment only, and the market none of them.
+
+        There is one for each position: if all were given to all, the work of an hour would grow
+        with the square of the accounts.
+        """
+        attached = self._attached
+        if event.asset in attached:
+            parts[event.asset].append((index, replace(event, payments=())))
+        for payment in event.payments:
+            if payment.account in attached:
+                parts[payment.account].append((index, replace(event, payments=(payment,))))
 
     def _note_missing(self, subject: Subject) -> None:
         if not self._missing:

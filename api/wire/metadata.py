@@ -261,6 +261,6 @@ FIXED_ANSWERS: Final[dict[str, bytes]] = {
         }
     ),
 }
-"""Answers of the info types that ask for what this exchange does not have: spot, funding, vaults,
-staking.
+"""Answers of the info types that ask for what this exchange does not have: vaults, staking, other
+dexes, builders' fees.
 """

@@ -13,7 +13,8 @@ from actors.router import (
 from actors.source import At, BlockCommitted, DirectoryState
 from model.agents import NAMED_AGENTS_MAX, ZERO_ADDRESS
 from model.blocks import GENESIS_DIGEST
-from model.commands import ApproveAgent, Command, Noop, OpenExchange, UsdSend
+from model.commands import ApproveAgent, Command, Noop, OpenExchange, Tick, UsdSend
+from model.events import FundingPaid
 from model.ids import Address
 from model.instruments import USDC_TOKEN
 from model.units import USD
@@ -181,6 +182,39 @@ async def test_a_view_whose_mailbox_was_full_is_reminded(
 
     assert orders == 5
     assert floor.generation(f"accounts/{ALICE}") == 2
+
+
+async def test_funding_is_divided_among_those_who_follow(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Each account is given its own payment, the market what it charged."""
+    async with open_floor() as floor:
+        await run(floor, order(ALICE, 1, is_buy=False), order(BOB, 1))
+        pools = floor.system.pool("accounts"), floor.system.pool("markets")
+        subjects = ((pools[0], ALICE, f"accounts/{ALICE}"), (pools[1], BTC.asset, "markets/0"))
+        for pool, subject, _ in subjects:
+            pool.address(subject).tell("wake up")
+        await trio.sleep(0.1)
+        for _, _, path in subjects:
+            floor.system.inspect(path).suspend()
+        floor.clock_ms += 3_600_000
+        await run(floor, Tick())
+        hers, market = (
+            [
+                event
+                for part in waiting_parts(pool.members[subject].cell)
+                for _, event in part.events
+            ]
+            for pool, subject, _ in subjects
+        )
+        for _, _, path in subjects:
+            floor.system.inspect(path).resume()
+
+    (paid,) = (event for event in hers if isinstance(event, FundingPaid))
+    (charged,) = (event for event in market if isinstance(event, FundingPaid))
+    assert [payment.account for payment in paid.payments] == [ALICE]
+    assert charged.payments == ()
+    assert paid.rate == charged.rate
 
 
 async def test_a_detached_view_gets_nothing(autojump_clock: trio.testing.MockClock) -> None:
