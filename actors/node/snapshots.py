@@ -11,6 +11,7 @@ import logging
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -30,6 +31,10 @@ COMPARE_SECONDS: Final = 600.0
 HEAL_SECONDS: Final = 15.0
 """The same while something is."""
 LOOK_SECONDS: Final = 1.0
+GATHER_SECONDS: Final = 0.002
+"""How long lines are gathered after the first: a node that writes each event at once would have
+the files read for every one of them.
+"""
 NODE_SECONDS_MAX: Final = 120.0
 """How long a node may take to write a snapshot; 10 to 30 s are usual."""
 
@@ -149,11 +154,15 @@ async def watch_files(
 ) -> None:
     """Have the files looked at whenever something happens to them; for ever."""
     watch = FolderWatch()
+    listed_at = -inf
     try:
         task_status.started()
         while True:
-            watch.watch(await trio.to_thread.run_sync(folders))
+            if trio.current_time() - listed_at >= LOOK_SECONDS:
+                listed_at = trio.current_time()
+                watch.watch(await trio.to_thread.run_sync(folders))
             await watch.wait()
+            await trio.sleep(GATHER_SECONDS)
             if follower.depth == 0:
                 follower.tell(Look())
     finally:
