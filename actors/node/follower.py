@@ -141,6 +141,7 @@ class Follower(Actor):
     _waiting: Snapshot | None = field(init=False, default=None)
     _comparison: Comparison | None = field(init=False, default=None)
     _told: dict[str, None] = field(init=False, factory=dict)
+    _full: set[Stream] = field(init=False, factory=set)
     _beat_at: float = field(init=False, default=0.0)
     _handed_out: int = field(init=False, default=0)
 
@@ -205,12 +206,22 @@ class Follower(Actor):
             tails[stream] = Tail(folder, locate(folder, snapshot.height))
         return form, snapshot, tails
 
-    def _read(self) -> list[tuple[Stream, list[Item]]]:
-        return [(stream, tail.read(READ_BYTES)) for stream, tail in self._tails.items()]
+    def _read(self, streams: Collection[Stream]) -> list[tuple[Stream, list[Item]]]:
+        return [(stream, self._tails[stream].read(READ_BYTES)) for stream in streams]
+
+    def _to_read(self) -> Collection[Stream]:
+        """Return the streams to read now: those alone that are behind and have more, if any.
+
+        Statuses have many times the bytes of diffs, and would else fall behind them.
+        """
+        behind = self._ingest.joiner.behind()
+        return [stream for stream in self._full if behind[stream]] or self._tails
 
     async def _look(self) -> None:
         """Read a piece of every stream, apply it, and come back at once if there is more."""
-        found = await trio.to_thread.run_sync(self._read)
+        streams = self._to_read()
+        found = await trio.to_thread.run_sync(self._read, streams)
+        self._full = {stream for stream, items in found if _size(items) >= READ_BYTES // 2}
         self._ingest.wants_rejections = bool(self.status.followed) or self._desk.wants_statuses()
         before = self._ingest.counts.bytes
         for stream, items in found:
@@ -219,8 +230,10 @@ class Follower(Actor):
                 await trio.lowlevel.checkpoint()
         await self._publish(self._ingest.blocks(self.clock_ms()))
         await self._go_on_comparing()
-        self._note_status(is_at_end=self._ingest.counts.bytes - before < CAUGHT_UP_BYTES)
-        if any(items for _, items in found) or self._comparison is not None:
+        read_all = len(streams) == len(self._tails)
+        read_bytes = self._ingest.counts.bytes - before
+        self._note_status(is_at_end=read_all and read_bytes < CAUGHT_UP_BYTES)
+        if not read_all or self._comparison or any(items for _, items in found):
             self.context.set_timer("look", 0.0, Look())
         elif (wait_ms := self._ingest.joiner.wait_ms(self.clock_ms())) is not None:
             self.context.set_timer("look", wait_ms / 1_000, Look())
@@ -362,6 +375,10 @@ class Follower(Actor):
             if kind not in self._told and len(self._told) < FAULTS_TOLD:
                 self._told[kind] = None
                 log.warning("block %d: %s %s", fault.height, fault.coin or "any coin", fault.what)
+
+
+def _size(items: list[Item]) -> int:
+    return sum(len(item) for item in items if isinstance(item, bytes))
 
 
 def _size_decimals(snapshot: Snapshot) -> dict[str, int]:
