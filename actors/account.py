@@ -22,10 +22,10 @@ from typing import Any, ClassVar, Final, Protocol
 import trio
 from attrs import Factory, define, field, frozen
 
-from actors.carried import Step, carried, together
+from actors.carried import HISTORY, Role, Step, carried, inside, together
 from actors.channels import Channel, Channels, ChannelsByKey, Shown, Subscribe
 from actors.errors import LostPartError, OverloadedError
-from actors.fanout import Cork
+from actors.fanout import Cork, publish
 from actors.frames import Frame
 from actors.router import Attach, BlockPart, Detach
 from actors.source import At, Source, answer_read
@@ -147,7 +147,8 @@ class Account(Actor):
         """Attach, take the state, and greet whoever is subscribed already."""
         await self.router.ask(Attach(self.account, self.context.address))
         at = await self.source.account(self.account)
-        self.view = await self.open_view(at)
+        with inside("read history", Role.CLIENT, HISTORY):
+            self.view = await self.open_view(at)
         self._height = at.height
         self._time_ms = at.time_ms
         self._greet_all()
@@ -317,4 +318,4 @@ class Account(Actor):
         elif channel.kind in _STATE_KINDS:
             frame = self.frames.state(self.view, channel)
         if frame is not None:
-            subscription.offer(frame)
+            publish([subscription], frame)

@@ -18,6 +18,8 @@ from typing import Final, Protocol
 from supervision import Envelope
 
 SYSTEM: Final = "zaraba"
+HISTORY: Final = {"messaging.destination.name": "history"}
+"""What a step says that waits for the file of the past."""
 LINKS_MAX: Final = 128
 """Other steps that one step tells of."""
 
@@ -174,6 +176,7 @@ def _facts(envelopes: Sequence[Envelope], path: str, kind: str, now: float) -> d
         "actor.path": path,
         "message.type": type(first.message).__name__,
         "message.sender": first.sender,
+        "message.sent_at": first.sent_at,
         "message.queue_seconds": max(now - first.sent_at, 0.0),
         "message.is_asked": reply is not None,
         "message.is_forwarded": reply is not None and reply.asked != path,

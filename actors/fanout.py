@@ -6,7 +6,7 @@ each connection once, which saves a system call for each further frame of a clie
 frame it is `publish`.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from actors.carried import SYSTEM, Role, Value, carried, inside
 from actors.frames import Frame
@@ -18,8 +18,16 @@ BATCH_FRAMES_MAX = 64
 joins them grows."""
 
 
-def publish(subscriptions: Iterable[Subscription], frame: Frame) -> None:
+def publish(subscriptions: Collection[Subscription], frame: Frame) -> None:
     """Offer the frame to each subscription; never blocks, whatever their clients do."""
+    if carried.get() is None:
+        _publish(subscriptions, frame)
+        return
+    with inside("send frames", Role.SENDER, _facts_of([(subscriptions, frame)])):
+        _publish(subscriptions, frame)
+
+
+def _publish(subscriptions: Collection[Subscription], frame: Frame) -> None:
     for subscription in subscriptions:
         if not subscription.write(frame):
             subscription.hold(frame)
@@ -53,7 +61,7 @@ class Cork:
 
     def _write(self, publications: list[tuple[Collection[Subscription], Frame]]) -> None:
         if len(publications) == 1:
-            publish(*publications[0])
+            _publish(*publications[0])
         else:
             _write_batches(publications)
 

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Final, Protocol
 import trio
 from attrs import Factory, define, field, frozen
 
+from actors.carried import HISTORY, Role, inside
 from actors.channels import Channel, Channels, Shown, Subscribe
 from actors.errors import LostPartError
 from actors.fanout import Cork, publish
@@ -111,7 +112,8 @@ class Market(Actor):
         """Attach, take the state, and greet whoever is subscribed already."""
         await self.router.ask(Attach(self.asset, self.context.address))
         at = await self.source.market(self.asset)
-        self.view = await self.open_view(at)
+        with inside("read history", Role.CLIENT, HISTORY):
+            self.view = await self.open_view(at)
         self._height = at.height
         self.board.show(self.asset, self.view.context())
         self._greet_all()
@@ -219,7 +221,7 @@ class Market(Actor):
         if self.channels.add(channel, subscription):
             frame = self._snapshot(channel)
             if frame is not None:
-                subscription.offer(frame)
+                publish([subscription], frame)
 
     def _greet_all(self) -> None:
         """Show those who followed the last incarnation where this one stands."""

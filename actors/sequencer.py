@@ -35,7 +35,7 @@ from typing import Any, ClassVar, Final
 import trio
 from attrs import define, field, frozen
 
-from actors.carried import Role, Step, Value, inside, receive, within
+from actors.carried import Role, Step, Value, carried, inside, receive, within
 from actors.chain_store import Chain, ChainStore, SaveSnapshot, snapshot_of
 from actors.errors import (
     ActorsError,
@@ -247,6 +247,8 @@ class Sequencer(Actor):
         started = trio.current_time()
         with inside("execute"):
             executed = await self._execute_without_crashing(waiting)
+            if executed is not None and (step := carried.get()) is not None:
+                step.describe({"block.traced_events": _traced_events(executed[1])})
         if executed is None:
             _fail_all(waiting, UnavailableError("the exchange's state is being rebuilt"))
             return None
@@ -461,6 +463,12 @@ class _Waiting:
     def end_step(self, error: Exception | None = None) -> None:
         if self.step is not None:
             self.step.end(error)
+
+
+def _traced_events(entries: Sequence[Entry]) -> list[str]:
+    """Name what the traced commands of a block caused, each kind once."""
+    kinds = (type(event).__name__ for one in entries if one.trace for event in one.events)
+    return list(dict.fromkeys(kinds))
 
 
 def _facts_of(block: Block, body: bytes) -> dict[str, Value]:

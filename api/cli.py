@@ -26,6 +26,7 @@ from api.settings import (
 )
 
 EXIT_USAGE: Final = 2
+TRACES: Final = ("order", "cancel", "subscribe", "restart", "liquidation")
 EXIT_REFUSED: Final = 1
 
 EPILOG: Final = """\
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_verify(commands)
     _add_inspect(commands)
     _add_generate(commands)
+    _add_trace(commands)
     _add_bench(commands)
     return parser
 
@@ -498,6 +500,37 @@ def _generate(options: argparse.Namespace) -> int:
             every=max(options.every, 1),
         )
     )
+
+
+def _add_trace(commands: Commands) -> None:
+    trace = commands.add_parser(
+        "trace",
+        help="follow one message through the exchange",
+        description="Let one thing happen on an exchange of its own, in a temporary directory, and"
+        " print who said what to whom, with the time in queues and in handlers.",
+    )
+    trace.add_argument(
+        "scenario",
+        metavar="SCENARIO",
+        choices=(*TRACES, "all"),
+        help=f"{', '.join(TRACES)}, or all",
+    )
+    trace.add_argument(
+        "--format",
+        default="mermaid",
+        choices=("mermaid", "text", "json"),
+        help="a Mermaid sequence diagram, text, or JSON (%(default)s)",
+    )
+    trace.add_argument(
+        "--into", type=Path, metavar="FILE", help="make the diagrams of this page anew instead"
+    )
+    trace.set_defaults(command=_trace)
+
+
+def _trace(options: argparse.Namespace) -> int:
+    from api.trace import run_trace
+
+    return run_trace(options.scenario, options.format, options.into)
 
 
 def _add_bench(commands: Commands) -> None:
