@@ -45,7 +45,7 @@ async def active_asset_data(gateway: Gateway, question: Question) -> bytes:
     )
 
 
-async def user_role(gateway: Gateway, question: Question) -> bytes:
+def user_role(gateway: Gateway, question: Question) -> bytes:
     """Answer ``userRole``."""
     user, directory = user_of(question), gateway.directory
     return encode(
@@ -93,7 +93,7 @@ async def web_data(gateway: Gateway, question: Question) -> bytes:
     return await gateway.read_account(user_of(question), lambda view: encode(wire.web_data(view)))
 
 
-async def transfer_check(gateway: Gateway, question: Question) -> bytes:
+def transfer_check(gateway: Gateway, question: Question) -> bytes:
     """Answer ``preTransferCheck``."""
     user_of(question, "source")
     return encode(terms.transfer_check(known=user_of(question) in gateway.directory.accounts))

@@ -25,36 +25,36 @@ from model.views.records import TradeRecord
 RECENT_TRADES_MAX: Final = 30
 
 
-async def meta(gateway: Gateway, question: Question) -> bytes:
+def meta(gateway: Gateway, question: Question) -> bytes:
     """Answer ``meta``."""
     check_dex(question)
     return encode(metadata.meta(gateway.directory.universe.perps))
 
 
-async def all_perp_metas(gateway: Gateway, _: Question) -> bytes:
+def all_perp_metas(gateway: Gateway, _: Question) -> bytes:
     """Answer ``allPerpMetas``."""
     return encode([metadata.meta(gateway.directory.universe.perps)])
 
 
-async def meta_and_contexts(gateway: Gateway, question: Question) -> bytes:
+def meta_and_contexts(gateway: Gateway, question: Question) -> bytes:
     """Answer ``metaAndAssetCtxs``."""
     check_dex(question)
     contexts = perp_contexts(gateway.directory, gateway.board)
     return encode((metadata.meta(gateway.directory.universe.perps[: len(contexts)]), contexts))
 
 
-async def spot_meta(gateway: Gateway, _: Question) -> bytes:
+def spot_meta(gateway: Gateway, _: Question) -> bytes:
     """Answer ``spotMeta``."""
     return encode(metadata.spot_meta(gateway.directory.universe))
 
 
-async def spot_meta_and_contexts(gateway: Gateway, _: Question) -> bytes:
+def spot_meta_and_contexts(gateway: Gateway, _: Question) -> bytes:
     """Answer ``spotMetaAndAssetCtxs``."""
     directory = gateway.directory
     return encode((metadata.spot_meta(directory.universe), spot_contexts(directory, gateway.board)))
 
 
-async def token_details(gateway: Gateway, question: Question) -> bytes:
+def token_details(gateway: Gateway, question: Question) -> bytes:
     """Answer ``tokenDetails``; null for a token that there is not."""
     asked, directory = text_of(question, "tokenId"), gateway.directory
     universe = directory.universe
@@ -67,7 +67,7 @@ async def token_details(gateway: Gateway, question: Question) -> bytes:
     return encode(metadata.token_details(token, pair, context, supply))
 
 
-async def margin_table(gateway: Gateway, question: Question) -> bytes:
+def margin_table(gateway: Gateway, question: Question) -> bytes:
     """Answer ``marginTable``; null for a number that no table has."""
     asked = number_of(question, "id")
     for tiers, number in metadata.margin_table_ids(gateway.directory.universe.perps).items():
@@ -76,7 +76,7 @@ async def margin_table(gateway: Gateway, question: Question) -> bytes:
     return b"null"
 
 
-async def max_market_order_notionals(gateway: Gateway, _: Question) -> bytes:
+def max_market_order_notionals(gateway: Gateway, _: Question) -> bytes:
     """Answer ``maxMarketOrderNtls``."""
     leverages = sorted({one.max_leverage for one in gateway.directory.universe.perps})
     return encode(
@@ -84,7 +84,7 @@ async def max_market_order_notionals(gateway: Gateway, _: Question) -> bytes:
     )
 
 
-async def at_open_interest_cap(gateway: Gateway, question: Question) -> bytes:
+def at_open_interest_cap(gateway: Gateway, question: Question) -> bytes:
     """Answer ``perpsAtOpenInterestCap``."""
     check_dex(question)
     universe = gateway.directory.universe
@@ -97,7 +97,7 @@ async def at_open_interest_cap(gateway: Gateway, question: Question) -> bytes:
     )
 
 
-async def predicted_fundings(gateway: Gateway, _: Question) -> bytes:
+def predicted_fundings(gateway: Gateway, _: Question) -> bytes:
     """Answer ``predictedFundings``."""
     universe = gateway.directory.universe
     shown = zip(universe.perps, gateway.board.perps(), strict=False)
@@ -117,13 +117,13 @@ async def funding_history(gateway: Gateway, question: Question) -> bytes:
     return encode(funding.funding_rates(found, gateway.directory.universe))
 
 
-async def all_mids(gateway: Gateway, question: Question) -> bytes:
+def all_mids(gateway: Gateway, question: Question) -> bytes:
     """Answer ``allMids``."""
     check_dex(question)
     return encode(mids(gateway.directory.universe, gateway.board.contexts))
 
 
-async def exchange_status(_: Gateway, __: Question) -> bytes:
+def exchange_status(_: Gateway, __: Question) -> bytes:
     """Answer ``exchangeStatus``."""
     return encode(metadata.exchange_status(time.time_ns() // 1_000_000))
 

@@ -13,7 +13,8 @@ from api.info import accounts, markets, money, orders, terms
 from api.info.portfolio import portfolio
 from api.info.questions import Question
 
-Answer = Callable[[Gateway, Question], Awaitable[bytes]]
+Answer = Callable[[Gateway, Question], bytes | Awaitable[bytes]]
+"""Some wait for a view or the history; what the directory and the board know is there at once."""
 
 ANSWERS: Final[dict[str, Answer]] = {
     "meta": markets.meta,

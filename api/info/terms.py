@@ -46,7 +46,7 @@ async def referral(gateway: Gateway, question: Question) -> bytes:
     )
 
 
-async def liquidatable(_: Gateway, __: Question) -> bytes:
+def liquidatable(_: Gateway, __: Question) -> bytes:
     """Answer ``liquidatable``: nobody, since liquidation is part of the command that causes it."""
     return b"[]"
 
