@@ -1,4 +1,4 @@
-"""An hour passes, and funding is paid: what each client sees of it."""
+"""Time passes, and what was due is done: what each client sees of funding and of a TWAP."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ from attrs import frozen
 from tests.conformance.ccxt_users import CcxtUser
 from tests.conformance.shapes import ANSWERS, misfits
 from tests.conformance.shifted_clock import SHIFT_FILE
-from tests.conformance.wallets import IOC, Wallet
+from tests.conformance.wallets import IOC, Wallet, wait_until
 from tests.program.harness import Program, running
 
 pytestmark = pytest.mark.program
@@ -20,9 +20,12 @@ pytestmark = pytest.mark.program
 Open = Callable[..., Any]
 
 HOUR_MS: Final = 3_600_000
+MINUTE_MS: Final = 60_000
+SLICE_MS: Final = 30_000
+NO_HASH: Final = "0x" + "00" * 32
 COMMAND: Final = (sys.executable, "-m", "tests.conformance.shifted_clock", "serve")
 RATE: Final = 0.0000125
-"""Of an hour in which no price was away from the oracle: the interest part alone."""
+"""Of funding in an hour in which no price was away from the oracle: the interest part alone."""
 
 
 @frozen
@@ -60,7 +63,7 @@ def exchange(tmp_path: Path, markets_file: Path, hours: Time) -> Iterator[Progra
         yield program
 
 
-def test_an_hour(
+def test_an_hour_of_funding(
     open_wallet: Callable[..., Wallet], open_ccxt: Open, hours: Time, coin: str, symbol: str
 ) -> None:
     """Who is long pays who is short, once an hour; both clients show rate, payment and total."""
@@ -92,3 +95,31 @@ def test_an_hour(
     assert entry["amount"] == pytest.approx(-2000 * RATE)
     (past,) = user.api.fetch_funding_rate_history(symbol, 1)
     assert past["fundingRate"] == RATE
+
+
+def test_slices_of_a_twap(
+    open_wallet: Callable[..., Wallet], open_ccxt: Open, hours: Time, coin: str, symbol: str
+) -> None:
+    """What ccxt ordered is bought slice by slice, and the Python SDK sees each slice's fill."""
+    maker, wallet = open_wallet(), open_wallet()
+    maker.rest(coin, -1, 2010)
+    user: CcxtUser = open_ccxt(account=wallet.account)
+
+    def seen() -> Any:
+        return wallet.info.user_twap_slice_fills(wallet.address)
+
+    def at_least(count: int) -> Callable[[], bool]:
+        return lambda: len(seen()) >= count
+
+    order = user.api.create_twap_order(symbol, "buy", 1, 5 * MINUTE_MS)
+    for count in range(1, 4):
+        hours.pass_by(SLICE_MS)
+        wait_until(at_least(count))
+
+    slices = seen()
+    assert misfits(slices, ANSWERS["userTwapSliceFills"]) == []
+    assert {one["twapId"] for one in slices} == {int(order["id"])}
+    assert {one["fill"]["hash"] for one in slices} == {NO_HASH}
+    bought = user.api.fetch_position(symbol)["contracts"]
+    assert bought == pytest.approx(sum(float(one["fill"]["sz"]) for one in slices))
+    user.api.cancel_twap_order(order["id"], symbol)
