@@ -77,7 +77,8 @@ soak: $(VENV)/.ready-to-test  ## run random simulated worlds for SECONDS, then t
 bench: $(VENV)/.ready-to-run  ## print the table of docs/benchmarks.md for this machine
 	$(BIN)/zaraba bench $(ARGS)
 
-docs: $(VENV)/.ready-to-test  ## check README and docs against the program and its clients
+docs: $(VENV)/.ready-to-test  ## draw the diagrams, check README and docs against the program and its clients
+	$(BIN)/zaraba trace all --into docs/message-flow.md
 	$(BIN)/pytest -q tests/architecture/test_docs.py tests/conformance
 
 compatibility: $(VENV)/.ready-to-test  ## write docs/compatibility.md as the clients' tests see it
