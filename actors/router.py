@@ -20,6 +20,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, ClassVar, Final, TypeAlias
 
+import trio
 from attrs import define, field, frozen
 from msgspec.structs import replace
 
@@ -233,12 +234,21 @@ class _Attached:
     previous: int
 
 
+def _tell_nobody(_height: int, _now: float) -> None:
+    pass
+
+
 @define
 class Router(Actor):
-    """The actor described above."""
+    """The actor described above.
+
+    Args:
+        on_published: is told the height of each block that was handed on, and Trio's time.
+    """
 
     source: Source
     directory: Directory
+    on_published: Callable[[int, float], None] = _tell_nobody
     _attached: dict[Subject, _Attached] = field(init=False, factory=dict)
     _missing: dict[Subject, None] = field(init=False, factory=dict)
 
@@ -306,6 +316,7 @@ class Router(Actor):
                 self._missing.pop(subject, None)  # it sees the gap in this part
             else:
                 self._note_missing(subject)
+        self.on_published(block.height, trio.current_time())
 
     def _divide(
         self,

@@ -1,33 +1,41 @@
 """What the gateway tells of itself: metrics, and the way to the traces of ``actors.tracing``.
 
-The one module that knows Prometheus. Everyone else calls a method of ``Telemetry`` or returns a
-fact. Labels are markets, routes, actions and reasons, never accounts, orders or addresses, so the
-number of series stays bounded whatever clients do.
+It and `actors.exposition` know Prometheus. Everyone else calls a method of ``Telemetry``, writes
+down plain numbers (`actors.measures`) or returns a fact. Labels are markets, routes, actions and
+reasons, never accounts, orders or addresses, so the number of series stays bounded whatever clients
+do.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Final
 
-from attrs import frozen
+import trio
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.registry import Collector
 
 from actors.carried import Step, within
 from actors.errors import StorageError
+from actors.exposition import (
+    Actors,
+    Exposer,
+    Exposition,
+    Histograms,
+    MarketRow,
+    Markets,
+    Number,
+    rows_of,
+)
+from actors.measures import Durations, HopClock, ProcessClock
 from actors.sequencer import SequencerHooks
 from actors.tracing import Tracing
 from actors.tree_events import event_of_letter, event_of_report, event_of_shed
 from model.commands import Command
-from supervision import DeadLetter, Report, Shed
-
-CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+from supervision import DeadLetter, Registry, Report, Shed, UsageMeter
 
 SECONDS: Final = (
     0.0001,
@@ -63,8 +71,13 @@ class Telemetry(SequencerHooks):
     def __init__(self, tracing: Tracing | None = None) -> None:
         self.tracing = tracing
         self.registry = CollectorRegistry()
+        self.exposer = Exposer(self.registry)
+        self.hops = HopClock()
+        self.process = ProcessClock()
+        self.action_seconds: defaultdict[str, Durations] = defaultdict(Durations)
         self.faucet_credits = 0
         self.chain_is_ready = False
+        self._newest = 0
         self._blocks = Counter("zaraba_blocks", "Blocks made durable.", registry=self.registry)
         self._commands = Counter(
             "zaraba_commands", "Commands made durable.", registry=self.registry
@@ -153,13 +166,45 @@ class Telemetry(SequencerHooks):
             ["actor", "reason"],
             registry=self.registry,
         )
+        self._action_counts: dict[tuple[str, str], Counter] = {}
+        self._register_measures()
 
+    def _register_measures(self) -> None:
+        """Show what is measured in plain numbers."""
+        process = self.process
+        for name, text, label, read in (
+            (
+                "zaraba_action_seconds",
+                "Time from a signed action's receipt to its answer, by type.",
+                "action",
+                rows_of(self.action_seconds),
+            ),
+            (
+                "zaraba_hop_seconds",
+                "Time from a signed action's receipt to each hop of its way.",
+                "hop",
+                rows_of(self.hops.hops),
+            ),
+            (
+                "zaraba_loop_pass_seconds",
+                "Passes of the event loop: how long what is ready may wait.",
+                "",
+                lambda: [("", process.loop.passes)],
+            ),
+            (
+                "zaraba_gc_pause_seconds",
+                "Pauses of the garbage collector, by generation.",
+                "generation",
+                lambda: [(str(number), one) for number, one in enumerate(process.pauses)],
+            ),
+        ):
+            self.registry.register(Histograms(name, text, label, read))
         for name, text in (
             ("exported", "Spans that an exporter took."),
             ("dropped", "Spans for which there was no room."),
             ("failed", "Spans that an exporter did not take."),
         ):
-            self.watch_total(f"zaraba_spans_{name}", text, partial(getattr, tracing, name, 0))
+            self.watch_total(f"zaraba_spans_{name}", text, partial(getattr, self.tracing, name, 0))
 
     # -- facts that others report
 
@@ -172,11 +217,17 @@ class Telemetry(SequencerHooks):
         self._block_commands.observe(commands)
         self._execute.observe(execute_seconds)
         self._commit.observe(commit_seconds)
-        self._height.inc()
+        self._newest += 1
+        self._height.set(self._newest)
+        now = trio.current_time()
+        self.hops.block_committed(
+            self._newest, sequenced_at=now - commit_seconds - execute_seconds, committed_at=now
+        )
 
     def chain_ready(self, *, height: int, faucet_credits: int) -> None:
         """The state stands at a height again, with so many newcomers credited."""
         self.chain_is_ready = True
+        self._newest = height
         self._height.set(height)
         self.faucet_credits = faucet_credits
         self._faucet.set(faucet_credits)
@@ -211,7 +262,17 @@ class Telemetry(SequencerHooks):
 
     def action_answered(self, action: str, outcome: str) -> None:
         """A signed action of a known type was answered: ``ok``, ``err`` or ``failed``."""
-        self._actions.labels(action, outcome).inc()
+        # A look-up of labels costs several times as much; both come from small fixed sets.
+        count = self._action_counts.get((action, outcome))
+        if count is None:
+            count = self._action_counts[action, outcome] = self._actions.labels(action, outcome)
+        count.inc()
+
+    def action_written(self, action: str, received_at: float, step: Step | None) -> None:
+        """The answer to an action left, which was received at a time of Trio's clock."""
+        seconds = trio.current_time() - received_at
+        self.hops.hops["written"].observe(seconds, step)
+        self.action_seconds[action].observe(seconds, step)
 
     def input_refused(self, place: str, reason: str) -> None:
         """Input was refused; ``place`` and ``reason`` come from small fixed sets."""
@@ -241,7 +302,16 @@ class Telemetry(SequencerHooks):
 
     def watch_total(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Show a running total, read when asked for; ``_total`` is added to its name."""
-        self.registry.register(_Total(name, text, read))
+        self.registry.register(Number(name, text, read))
+
+    def watch_actors(self, registry: Registry) -> None:
+        """Show how busy the actors of a system are."""
+        self.exposer.look = UsageMeter(registry)
+        self.registry.register(Actors(self.exposer.look))
+
+    def watch_markets(self, read: Callable[[], Iterable[MarketRow]]) -> None:
+        """Show how the markets stand."""
+        self.registry.register(Markets(read))
 
     def faucet_opened(self, credits_max: int) -> None:
         """The faucet will serve so many newcomers."""
@@ -249,9 +319,9 @@ class Telemetry(SequencerHooks):
 
     # -- what operators read
 
-    def exposition(self) -> bytes:
-        """Return all metrics in the Prometheus text format (media type ``CONTENT_TYPE``)."""
-        return generate_latest(self.registry)
+    async def expose(self, accept: str | None = None) -> Exposition:
+        """Return all metrics in a form that a scraper accepts; see `Exposer`."""
+        return await self.exposer.expose(accept)
 
     def begin(
         self, name: str, traceparent: str | None, attributes: Mapping[str, str] | None = None
@@ -267,19 +337,7 @@ class Telemetry(SequencerHooks):
         return _NOTHING if step is None else within(step)
 
     def close(self) -> None:
-        """Write what is left of the traces."""
+        """Write what is left of the traces; measure no longer."""
+        self.process.stop()
         if self.tracing is not None:
             self.tracing.close()
-
-
-@frozen
-class _Total(Collector):
-    """A counter that somebody else keeps."""
-
-    name: str
-    text: str
-    read: Callable[[], float]
-
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        """Read it now."""
-        yield CounterMetricFamily(self.name, self.text, self.read())

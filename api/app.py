@@ -14,7 +14,6 @@ from quart_trio import QuartTrio
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
-from actors.telemetry import CONTENT_TYPE
 from api.exchange.errors import MalformedBodyError
 from api.limits import LimitedError, NetworkLimits
 from api.outlets import open_outlet
@@ -116,8 +115,9 @@ def _add_operations(app: QuartTrio, gateway: Surface) -> None:
         return _text(f"not ready: {why_not}\n", 503) if why_not else _text("ready\n")
 
     @app.get("/metrics")
-    async def metrics() -> Response:  # noqa: ASYNC124
-        return Response(gateway.telemetry.exposition(), content_type=CONTENT_TYPE)
+    async def metrics() -> Response:
+        made = await gateway.telemetry.expose(request.headers.get("accept"))
+        return Response(made.body, content_type=made.content_type)
 
 
 def _add_edges(app: QuartTrio, gateway: Surface) -> None:

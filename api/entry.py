@@ -26,6 +26,7 @@ from actors.errors import (
     UnavailableError,
 )
 from actors.source import Receipt
+from actors.telemetry import Telemetry
 from api.actions import SignedRequest, parse_request, to_command
 from api.answers import answer, refusal_answer
 from api.exchange.errors import MalformedBodyError, RequestRefusedError
@@ -49,6 +50,27 @@ CRASHED: Final = "Internal error; the action was not executed."
 log = logging.getLogger("zaraba")
 
 
+class _Watch:
+    """Writes down how long one action takes, hop by hop."""
+
+    __slots__ = ("_received_at", "_step", "_telemetry")
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+        self._received_at = trio.current_time()
+        self._step = carried.get()
+
+    def checked(self) -> None:
+        seconds = trio.current_time() - self._received_at
+        self._telemetry.hops.hops["checked"].observe(seconds, self._step)
+
+    def executed(self, receipt: Receipt) -> None:
+        self._telemetry.hops.executed(receipt.height, self._received_at, self._step)
+
+    def written(self, action: str) -> None:
+        self._telemetry.action_written(action, self._received_at, self._step)
+
+
 @define(eq=False)
 class OrderEntry:
     """The way in for signed actions."""
@@ -62,16 +84,24 @@ class OrderEntry:
         Raises:
             MalformedBodyError: the body is not a request.
         """
+        watch = _Watch(self.gateway.telemetry)
         request = self._read(body)
+        answer = await self._carry_out(request, watch)
+        watch.written(request.kind)
+        return answer
+
+    async def _carry_out(self, request: SignedRequest, watch: _Watch) -> bytes:
         try:
             command = to_command(request, self.chain)
         except RequestRefusedError as refusal:
             return self._refused(request, refusal.text)
+        watch.checked()
         try:
             with trio.fail_after(ANSWER_SECONDS_MAX):
                 receipt = await self.gateway.submit(command)
         except (SupervisionError, SourceError, trio.TooSlowError) as error:
             return self._failed(request, error)
+        watch.executed(receipt)
         return self._answer(request, receipt)
 
     def enter_nowait(self, body: bytes, then: Callable[[bytes], None]) -> None:
@@ -82,20 +112,27 @@ class OrderEntry:
         Raises:
             MalformedBodyError: the body is not a request; ``then`` is not called.
         """
+        watch = _Watch(self.gateway.telemetry)
         request = self._read(body)
         try:
             command: ClientCommand = to_command(request, self.chain)
         except RequestRefusedError as refusal:
             then(self._refused(request, refusal.text))
+            watch.written(request.kind)
             return
+        watch.checked()
 
         def finish(reply: Reply) -> None:
+            if reply.error is None:
+                watch.executed(reply.value)
             then(self._finish(request, reply))
+            watch.written(request.kind)
 
         try:
             self.gateway.submit_nowait(command, finish)
         except SupervisionError as error:
             then(self._failed(request, error))
+            watch.written(request.kind)
 
     def _read(self, body: bytes) -> SignedRequest:
         try:

@@ -52,6 +52,7 @@ from api.framing import Wires
 from api.gateway import Gateway
 from api.info import Info
 from api.limits import NetworkLimits
+from api.market_metrics import market_rows
 from api.operator import operator_handlers
 from api.server import hypercorn_config, serve_http
 from api.server_guard import ON_BROKEN
@@ -210,6 +211,9 @@ async def open_program(
     telemetry = Telemetry(tracing)
     registry = Registry()
     program = _assemble(settings, config, telemetry, registry, ground)
+    if tracing is not None:
+        program.gateway.history.begin_linked = tracing.begin_linked
+    telemetry.process.start()
     try:
         spec = ground.prepare(_tree(program, serve=serve), program)
         if tracing is None:
@@ -247,7 +251,7 @@ def _assemble(
         telemetry=telemetry,
         wires=Wires(directory, board),
     )
-    _watch_gauges(gateway)
+    _watch_gauges(gateway, ground.clock_ms)
     if settings.faucet_usd:
         telemetry.faucet_opened(settings.faucet_credits_max)
     info = Info(gateway)
@@ -266,7 +270,11 @@ def _tree(program: Program, *, serve: bool) -> SupervisorSpec:
         *_node_logs(program),
         ChildSpec(
             "router",
-            lambda: Router(program.gateway.source, program.gateway.directory),
+            lambda: Router(
+                program.gateway.source,
+                program.gateway.directory,
+                program.gateway.telemetry.hops.block_published,
+            ),
             mailbox=MailboxSpec(BLOCKS_WAITING_MAX),
         ),
         _markets(program),
@@ -578,7 +586,9 @@ def _proof_progress(done: int, total: int) -> None:
         log.info("proving the journal: %d of %d blocks", done, total)
 
 
-def _watch_gauges(gateway: Gateway) -> None:
+def _watch_gauges(gateway: Gateway, clock_ms: Callable[[], int]) -> None:
+    gateway.telemetry.watch_actors(gateway.registry)
+    gateway.telemetry.watch_markets(lambda: market_rows(gateway, clock_ms()))
     watch, total = gateway.telemetry.watch, gateway.telemetry.watch_total
     counts = gateway.counts
     watch("zaraba_connections", "WebSocket connections.", lambda: len(gateway.connections))

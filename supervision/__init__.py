@@ -52,6 +52,7 @@ from supervision.survey import Crowd, Surveyed
 from supervision.system import System, open_system
 from supervision.trace import Direction, LastEvents, MessageEvent, Trace
 from supervision.tree import NodeStatus, Wait
+from supervision.usage import Usage, UsageMeter
 
 __all__ = [
     "NO_BACKOFF",
@@ -128,6 +129,8 @@ __all__ = [
     "Trace",
     "Unhandled",
     "UnknownPath",
+    "Usage",
+    "UsageMeter",
     "Wait",
     "WaitedTooLong",
     "open_system",

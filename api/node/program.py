@@ -156,11 +156,13 @@ async def open_node_program(
     gateway = NodeGateway(registry, telemetry)
     entry = NodeEntry(settings.upstream)
     program = NodeProgram(settings, gateway, entry, Questions(gateway, entry), _snapshots(settings))
+    telemetry.watch_actors(registry)
     watch_node_gauges(gateway)
     if tracing is None:
         hooks = _TreeHooks(gateway)
     else:
         hooks = _TracedTreeHooks(gateway, tracing)
+    telemetry.process.start()
     try:
         async with open_system(
             _tree(program, serve=serve), registry=registry, hooks=hooks

@@ -7,7 +7,7 @@ def value(telemetry: Telemetry, name: str, **labels: str) -> float:
     return found
 
 
-def test_the_chain_is_ready_or_lost() -> None:
+async def test_the_chain_is_ready_or_lost() -> None:
     """Readiness and height follow what the sequencer says."""
     telemetry = Telemetry()
     before = telemetry.chain_is_ready
@@ -23,10 +23,10 @@ def test_the_chain_is_ready_or_lost() -> None:
     assert value(telemetry, "zaraba_commands_total") == 5
 
 
-def test_two_programs_count_apart() -> None:
+async def test_two_programs_count_apart() -> None:
     """Nothing is shared by the process."""
     one, other = Telemetry(), Telemetry()
     one.input_refused("ws", "malformed")
 
     assert value(one, "zaraba_input_refused_total", place="ws", reason="malformed") == 1
-    assert b"malformed" not in other.exposition()
+    assert b"malformed" not in (await other.expose()).body

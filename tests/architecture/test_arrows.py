@@ -38,7 +38,7 @@ ALLOWED = {
 }
 
 TELEMETRY_MODULES = {
-    "prometheus_client": frozenset({"actors/telemetry.py"}),
+    "prometheus_client": frozenset({"actors/telemetry.py", "actors/exposition.py"}),
     "opentelemetry": frozenset({"actors/tracing.py", "actors/tracing_export.py"}),
 }
 
