@@ -9,7 +9,7 @@ Names and attributes follow OpenTelemetry's semantic conventions for messaging. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from enum import Enum
@@ -77,6 +77,9 @@ class Step(Protocol):
         """End it, as failed if there is an error or a reason."""
         ...
 
+
+BeginLinked = Callable[[str, Mapping[str, Value], Sequence[str]], Step]
+"""Begins a step of a trace of its own, linked to steps that are known by their ``traceparent``."""
 
 carried: ContextVar[Step | None] = ContextVar("carried", default=None)
 """In whose name the current task works."""

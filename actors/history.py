@@ -13,13 +13,16 @@ insist on a height wait.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import trio
 from attrs import define, field, frozen
 
+from actors.carried import LINKS_MAX, BeginLinked, Value, within
 from actors.errors import HistoryLostError, UnavailableError
 from actors.history_queries import HistoryReader
 from actors.history_store import HistoryStore, discard
@@ -62,6 +65,9 @@ class History:
     Args:
         path: the data directory.
         writer: the actor that follows the journal; woken by readers who insist on a height.
+
+    Attributes:
+        begin_linked: begins a step for blocks with traced commands, given where those stand.
     """
 
     def __init__(self, path: Path, writer: ActorAddress) -> None:
@@ -74,6 +80,7 @@ class History:
         self._recent = RecentBlocks()
         self._wanted = 0
         self.height = 0
+        self.begin_linked: BeginLinked | None = None
 
     def note_durable(self, block: Block) -> None:
         """Take a block that was just made durable, so that the writer need not read it back."""
@@ -215,10 +222,12 @@ class HistoryWriter(Actor):
         if not await trio.to_thread.run_sync(store.is_in_place):
             raise HistoryLostError("the history's file is gone")
         directory, history = DataDirectory(self.path), self.history
+        begin = history.begin_linked
+        read = step if begin is None else partial(step, begin=begin)
         while history.may_be_behind(store.height):
             if blocks := history.take_recent(store.height):
-                await trio.to_thread.run_sync(store.apply, blocks)
-            elif not await trio.to_thread.run_sync(step, directory, store, commands):
+                await trio.to_thread.run_sync(take_in, store, blocks, begin)
+            elif not await trio.to_thread.run_sync(read, directory, store, commands):
                 return
             history.moved_to(store.height)
 
@@ -236,8 +245,28 @@ def open_store(directory: DataDirectory) -> HistoryStore:
     return HistoryStore.open(directory.history)
 
 
+def take_in(store: HistoryStore, blocks: Sequence[Block], begin: BeginLinked | None) -> None:
+    """Write blocks into the history; as a step, if some of their commands were traced."""
+    traces = [] if begin is None else traces_of(blocks)
+    if begin is None or not traces:
+        store.apply(blocks)
+        return
+    facts: dict[str, Value] = {"actor.path": "history/writer", "history.blocks": len(blocks)}
+    with within(begin("write history", facts, traces)):
+        store.apply(blocks)
+
+
+def traces_of(blocks: Iterable[Block]) -> list[str]:
+    """Return where the traced commands of blocks stand, the newest if there are too many."""
+    found = (entry.trace for block in blocks for entry in block.entries if entry.trace)
+    return list(deque(found, LINKS_MAX))
+
+
 def step(
-    directory: DataDirectory, store: HistoryStore, commands_max: int = COMMANDS_PER_STEP
+    directory: DataDirectory,
+    store: HistoryStore,
+    commands_max: int = COMMANDS_PER_STEP,
+    begin: BeginLinked | None = None,
 ) -> bool:
     """Take in the next blocks of the journal, not too many; tell whether there were any.
 
@@ -256,7 +285,7 @@ def step(
             if commands >= commands_max:
                 break
     if blocks:
-        store.apply(blocks)
+        take_in(store, blocks, begin)
     return bool(blocks)
 
 

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from model.blocks import GENESIS_DIGEST, Entry, block_digest, decode_entries, encode_entries, seal
 from model.commands import Noop
@@ -52,3 +53,22 @@ def test_damaged_text_is_a_decode_error() -> None:
     """Bytes that are no UTF-8 are damage like any other."""
     with pytest.raises(msgspec.DecodeError):
         decode_entries(encode_entries(ENTRIES).replace(b"0xa", b"\x80xa"))
+
+
+def test_bytes_of_what_is_not_traced_are_as_they_always_were() -> None:
+    """Two elements an entry: digests of old journals stay, and new programs read them."""
+    plain = msgspec.msgpack.encode([[one.command, one.events] for one in ENTRIES])
+
+    assert encode_entries(ENTRIES) == plain
+    assert all(entry.trace == "" for entry in decode_entries(plain))
+
+
+def test_trace_of_a_command_is_kept_beside_it() -> None:
+    """It is part of the bytes, and only of those of its own entry."""
+    [entry] = ENTRIES
+    traced = replace(entry, trace="00-1-2-01")
+    body = encode_entries([traced, entry])
+
+    assert decode_entries(body) == (traced, entry)
+    assert body.endswith(encode_entries([entry])[1:])
+    assert body != encode_entries([entry, entry])
