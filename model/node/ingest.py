@@ -57,12 +57,25 @@ class Ingest:
         self.coins = coins
         self.counts = Counts()
         self.faults: list[Fault] = []
-        self.wants_rejections = True
+        self._wants_rejections = True
         self._form = form
         known = frozenset(streams)
         height = coins.height if coins.height >= 0 else None
         self.sequences = {stream: LineSequence(stream, form, height) for stream in known}
         self.joiner = Joiner(form, known, coins.height)
+
+    @property
+    def wants_rejections(self) -> bool:
+        """Whether somebody wants to know of orders that were rejected."""
+        return self._wants_rejections
+
+    @wants_rejections.setter
+    def wants_rejections(self, wanted: bool) -> None:
+        if wanted == self._wants_rejections:
+            return
+        self._wants_rejections = wanted
+        if self._form is Form.STREAMING and Stream.STATUSES in self.sequences:
+            self.sequences[Stream.STATUSES].forget()
 
     def lines(self, stream: Stream, lines: Sequence[bytes]) -> None:
         """Take lines that follow each other in a file."""
@@ -72,7 +85,7 @@ class Ingest:
             for data in lines:
                 self.take(parse_line(stream, data))
             return
-        if stream is Stream.STATUSES and not self.wants_rejections:
+        if stream is Stream.STATUSES and lines and not self.wants_rejections:
             lines = self._without_rejections(stream, lines)
         for run in parse_run(stream, lines) if lines else ():
             self.take(run)

@@ -74,6 +74,7 @@ class Sequence:
         self._again: tuple[int, list[bytes]] | None = None
         self._torn: Problem | None = None
         self._far: int | None = None
+        self._uncompared: int | None = None
         self._is_joined = height is None
         self._told: deque[int] = deque(maxlen=DENSITY_BLOCKS)
 
@@ -118,6 +119,14 @@ class Sequence:
         losses = self._lost_torn()
         self._torn = problem
         return losses
+
+    def forget(self) -> None:
+        """Compare what was written up to now with nothing that is written again.
+
+        For whoever leaves out lines: more or fewer of them from now on.
+        """
+        self._written.clear()
+        self._uncompared = self.height
 
     def end(self) -> list[Loss]:
         """Tell what is lost if nothing more comes."""
@@ -199,6 +208,8 @@ class Sequence:
             return
         if height < again:
             self.rewinds += 1
+        elif again == self._uncompared:
+            pass
         elif again == self.height and len(marks) < len(self._open):
             losses.append(self._loss(again, again, "written again with less content"))
         elif again < self.height and self._written.get(again, _fold(marks)) != _fold(marks):
@@ -211,6 +222,9 @@ class Sequence:
             self.rewinds += 1
             self._again = (line.height, [])
         height, marks = self._again
+        if height == self._uncompared:
+            self.repeated += len(line.marks)
+            return None
         news = 0
         for mark in line.marks:
             marks.append(mark)
@@ -228,7 +242,7 @@ class Sequence:
         return line
 
     def _close(self) -> None:
-        if self._open and self.height is not None:
+        if self._open and self.height is not None and self.height != self._uncompared:
             self._keep(self.height, _fold(self._open))
         self._open = []
 
