@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -45,7 +44,7 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the process's exit status."""
     options = _parser().parse_args(arguments)
-    _configure_logging(verbose=getattr(options, "verbose", False))
+    _configure_logging(options)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
@@ -138,6 +137,11 @@ def _add_serve(commands: Commands) -> None:
         "--node-logs", type=Path, metavar="DIR", help="write the files that a real node would write"
     )
     _add_source(serve)
+    serve.add_argument(
+        "--log-format",
+        choices=("console", "json"),
+        help="how log lines look (console on a terminal, else json)",
+    )
     serve.add_argument("-v", "--verbose", action="store_true", help="log more")
     serve.set_defaults(command=_serve)
 
@@ -556,14 +560,12 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _configure_logging(*, verbose: bool) -> None:
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(name)s  %(message)s",
-        datefmt="%H:%M:%S",
-        stream=sys.stderr,
-    )
-    logging.getLogger("zaraba.http").setLevel(logging.INFO if verbose else logging.WARNING)
+def _configure_logging(options: argparse.Namespace) -> None:
+    """Log for people, unless it is a gateway and nobody seems to read along."""
+    from api.logs import configure_logging
+
+    form: str | None = getattr(options, "log_format", "console")
+    configure_logging(form, verbose=getattr(options, "verbose", False))
 
 
 def _complain(text: str, status: int) -> int:

@@ -521,6 +521,7 @@ class _TreeHooks(Hooks):
                 report.attempt,
                 report.reason,
                 exc_info=None if _explains_itself(report) else report.cause,
+                extra={"actor": report.child, "generation": report.generation},
             )
 
     def on_dead_letter(self, letter: DeadLetter) -> None:

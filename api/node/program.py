@@ -409,6 +409,7 @@ class _TreeHooks(Hooks):
                 report.attempt,
                 report.reason,
                 exc_info=None if report.event is Event.START_FAILED else report.cause,
+                extra={"actor": report.child, "generation": report.generation},
             )
 
     def on_dead_letter(self, letter: DeadLetter) -> None:

@@ -7,7 +7,7 @@ def value(telemetry: Telemetry, name: str, **labels: str) -> float:
     return found
 
 
-async def test_the_chain_is_ready_or_lost() -> None:
+async def test_the_chain_is_ready_or_lost() -> None:  # noqa: ASYNC124  # inside Trio
     """Readiness and height follow what the sequencer says."""
     telemetry = Telemetry()
     before = telemetry.chain_is_ready
