@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_generate(commands)
     _add_trace(commands)
     _add_bench(commands)
+    _add_profile(commands)
     return parser
 
 
@@ -548,6 +549,35 @@ def _add_bench(commands: Commands) -> None:
     )
     add_arguments(bench)
     bench.set_defaults(command=run_bench)
+
+
+def _add_profile(commands: Commands) -> None:
+    profile = commands.add_parser(
+        "profile",
+        help="see where a running gateway spends its time",
+        description="Sample a running gateway for some seconds and draw a flame graph.",
+    )
+    profile.add_argument("seconds", type=int, metavar="SECONDS", help="how long, up to 600")
+    _add_data(profile)
+    profile.add_argument(
+        "--output",
+        type=Path,
+        default=Path("profile.svg"),
+        metavar="FILE",
+        help="where to draw it (%(default)s)",
+    )
+    profile.add_argument(
+        "--gil", action="store_true", help="only what holds the interpreter's lock"
+    )
+    profile.set_defaults(command=_profile)
+
+
+def _profile(options: argparse.Namespace) -> int:
+    from api.profile import ProfileOptions, run_profile
+
+    return run_profile(
+        ProfileOptions(options.seconds, options.data, options.output, is_gil=options.gil)
+    )
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
