@@ -371,7 +371,7 @@ class Follower(Actor):
     def _tell_faults(self) -> None:
         """Write each kind of fault of a coin to the log once; all are counted."""
         for fault in self._ingest.take_faults():
-            kind = f"{fault.coin} {fault.what.partition(':')[0]}"
+            kind = f"{fault.coin} {fault.kind}"
             if kind not in self._told and len(self._told) < FAULTS_TOLD:
                 self._told[kind] = None
                 log.warning("block %d: %s %s", fault.height, fault.coin or "any coin", fault.what)

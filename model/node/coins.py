@@ -21,7 +21,7 @@ from msgspec import Struct, field
 
 from model.node.book import Flaw, Mismatch, Move, NodeBook, compare
 from model.node.joiner import NodeBlock
-from model.node.lines import Diff, Stream
+from model.node.lines import Change, Diff, Stream
 from model.node.sequence import Loss
 from model.node.snapshot import CoinOrders, Snapshot
 
@@ -32,6 +32,11 @@ one. A node takes 10 to 30 seconds to write a snapshot.
 
 COINS_MAX: Final = 10_000
 """Coins that are followed. Lines that name still more are counted and skipped."""
+
+ORDERS_MAX: Final = 2_000_000
+"""Orders that rest in all books, some four times what the main network has. New ones beyond that
+are left out, and put their coin in doubt.
+"""
 
 
 class Coin(Struct):
@@ -59,6 +64,12 @@ class Fault(Struct, frozen=True):
     coin: str
     what: str
     oid: int = 0
+
+    @property
+    def kind(self) -> str:
+        """What it is, without what is different each time."""
+        head, _, rest = self.what.partition(": ")
+        return f"{head}: {rest.partition(': ')[0]}" if head in _STREAMS else head
 
 
 class CoinChange(Struct):
@@ -104,6 +115,7 @@ class Coins:
         self._recent_diffs = 0
         self._recent_from = -1
         self._epochs = 0
+        self._resting = 0
         self._all_doubt: tuple[int, str] | None = None
 
     def start(self, snapshot: Snapshot, height: int) -> None:
@@ -188,19 +200,27 @@ class Coins:
             coin = self._put(name, NodeBook(name))
             if self._all_doubt is not None:
                 coin.doubt, coin.why = self._all_doubt
-        was_crossed = coin.book.is_crossed()
+        was_crossed, orders = coin.book.is_crossed(), len(coin.book)
+        if self._resting + len(diffs) > ORDERS_MAX:
+            kept = [diff for diff in diffs if diff.change is not Change.NEW]
+            if len(kept) < len(diffs):
+                self._doubt(coin, self.height, "more orders than can be kept", result)
+            diffs = kept
         for diff in diffs:
             flaw = coin.book.apply(diff)
             if flaw is not None:
                 self._doubt(coin, self.height, flaw.value, result, diff.oid)
         if coin.book.is_crossed() and not was_crossed:
             self._doubt(coin, self.height, Flaw.CROSSED.value, result)
+        self._resting += len(coin.book) - orders
         coin.sequence += 1
         coin.height, coin.time_ms = self.height, self.time_ms
         result.changes.append(CoinChange(coin, diffs, coin.book.take_touched()))
 
     def _put(self, name: str, book: NodeBook) -> Coin:
         self._epochs += 1
+        old = self.by_name.get(name)
+        self._resting += len(book) - (0 if old is None else len(old.book))
         coin = self.by_name[name] = Coin(
             name, book, self._epochs, height=self.height, time_ms=self.time_ms
         )
@@ -328,6 +348,8 @@ def _difference(old: NodeBook, new: NodeBook) -> tuple[Move, ...]:
                 moves.append(Move(before.sign > 0, abs(key), level[0], level[1]))
     return tuple(moves)
 
+
+_STREAMS: Final = frozenset(map(str, Stream))
 
 _RESTS: Final = frozenset({"open", "triggered"})
 """Statuses of orders that may have come into the book with this block."""

@@ -161,6 +161,6 @@ class Ingest:
         self._fault(Fault(problem.height, problem.coin, f"{problem.stream}: {problem.what}"))
 
     def _fault(self, fault: Fault) -> None:
-        self.counts.odd[fault.what.partition(":")[0] if fault.coin else fault.what[:60]] += 1
+        self.counts.odd[fault.kind] += 1
         if len(self.faults) < FAULTS_KEPT:
             self.faults.append(fault)

@@ -27,6 +27,9 @@ PENDING_BLOCKS_MAX: Final = 4_096
 PENDING_EVENTS_MAX: Final = 1_000_000
 """Events that wait likewise."""
 
+LOSSES_WAITING_MAX: Final = 1_000
+"""Losses that wait for a block to be told with. Further ones are told together."""
+
 
 class Late(Struct):
     """What was added to a block that is closed already."""
@@ -36,6 +39,11 @@ class Late(Struct):
     statuses: list[Status]
     fills: list[Fill]
     misc: list[Misc]
+
+    @property
+    def events(self) -> int:
+        """How many events it holds."""
+        return len(self.statuses) + len(self.fills) + len(self.misc)
 
 
 class NodeBlock(Struct):
@@ -81,6 +89,7 @@ class Joiner:
         self._complete = dict.fromkeys(streams, height)
         self._losses: list[Loss] = []
         self._late: list[Late] = []
+        self._late_events = 0
         self._waiting_since_ms: int | None = None
 
     def add(self, line: Line) -> None:
@@ -111,7 +120,8 @@ class Joiner:
 
     def lose(self, losses: list[Loss]) -> None:
         """Take note of losses; each is told with the first block that it may concern."""
-        self._losses += losses
+        for loss in losses:
+            self._lose(loss)
 
     def closed(self, now_ms: int) -> Iterator[NodeBlock]:
         """Yield the blocks that are complete, or have waited long enough, oldest first."""
@@ -166,33 +176,43 @@ class Joiner:
         if self._losses:
             block.losses = [loss for loss in self._losses if loss.first <= height]
             self._losses = [loss for loss in self._losses if loss.first > height]
-        block.late, self._late = self._late, []
+        block.late, self._late, self._late_events = self._late, [], 0
         return block
 
     def _add_late(self, line: Line) -> None:
         if line.stream is Stream.DIFFS:
             what = "diffs came after their block was closed"
-            self._losses.append(Loss(line.stream, line.height, line.height, what))
+            self._lose(Loss(line.stream, line.height, line.height, what))
             return
         late = Late(line.height, line.time_ms, [], [], [])
         _put(line, late)
         self._late.append(late)
-        if len(self._late) > PENDING_BLOCKS_MAX:
-            self.dropped += 1
-            del self._late[0]
+        self._late_events += late.events
+        while len(self._late) > PENDING_BLOCKS_MAX or self._late_events > PENDING_EVENTS_MAX:
+            events = self._late.pop(0).events
+            self.dropped += events
+            self._late_events -= events
 
     def _bound(self) -> None:
-        """Let go of the oldest if their diffs do not come; the diffs themselves are never held."""
-        while len(self._heights) > PENDING_BLOCKS_MAX or (
-            self._events > PENDING_EVENTS_MAX and len(self._heights) > 1
-        ):
+        """Let go of the oldest: their diffs do not come, or there are too many in one block."""
+        while len(self._heights) > PENDING_BLOCKS_MAX or self._events > PENDING_EVENTS_MAX:
             height = heappop(self._heights)
             block = self._pending.pop(height)
             self._events -= block.events
             self.dropped += block.events
             self.height = max(self.height, height)
             self._complete[Stream.DIFFS] = max(self._complete[Stream.DIFFS], height)
-            self._losses.append(Loss(Stream.DIFFS, height, height, "the diffs did not come"))
+            what = "more events than can be kept" if block.diffs else "the diffs did not come"
+            self._lose(Loss(Stream.DIFFS, height, height, what))
+
+    def _lose(self, loss: Loss) -> None:
+        """Keep a loss until a block tells of it; one that goes on where the last ended with it."""
+        losses = self._losses
+        if losses and losses[-1].is_followed_by(loss):
+            loss = losses.pop().with_all_of(loss)
+        losses.append(loss)
+        if len(losses) > LOSSES_WAITING_MAX:
+            losses[:2] = [losses[0].with_all_of(losses[1])]
 
 
 def _put(line: Line, block: NodeBlock | Late) -> None:

@@ -20,7 +20,7 @@ from zlib import crc32
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from model.node.decimals import InvalidTimeError, e8, time_ms_of
+from model.node.decimals import InvalidTimeError, price_e8, size_e8, time_ms_of
 from model.units import MalformedDecimalError
 
 HEAD_BYTES: Final = 256
@@ -78,6 +78,11 @@ class Change(StrEnum):
     NEW = "new"
     UPDATE = "update"
     REMOVE = "remove"
+
+
+_NEW: Final = Change.NEW
+_UPDATE: Final = Change.UPDATE
+_REMOVE: Final = Change.REMOVE
 
 
 class Diff(Struct, frozen=True, array_like=True, gc=False):
@@ -220,16 +225,16 @@ class Line(Struct):
     skipped: int = 0
 
 
-class _New(Struct):
+class _New(Struct, gc=False):
     sz: str
 
 
-class _Update(Struct, rename="camel"):
+class _Update(Struct, rename="camel", gc=False):
     orig_sz: str
     new_sz: str
 
 
-class _Change(Struct):
+class _Change(Struct, gc=False):
     new: _New | None = None
     update: _Update | None = None
 
@@ -249,29 +254,29 @@ class _MiscBody(Struct):
     inner: dict[str, Raw]
 
 
-class _Envelope(Struct):
+class _Envelope(Struct, gc=False):
     local_time: Text
     block_time: Text
     block_number: Id
 
 
-class _RawLine(_Envelope):
+class _RawLine(_Envelope, gc=False):
     events: list[Raw]
 
 
-class _DiffLine(_Envelope):
+class _DiffLine(_Envelope, gc=False):
     events: list[_DiffBody]
 
 
-class _StatusLine(_Envelope):
+class _StatusLine(_Envelope, gc=False):
     events: list[Status]
 
 
-class _FillLine(_Envelope):
+class _FillLine(_Envelope, gc=False):
     events: list[tuple[Text, FillBody]]
 
 
-class _MiscLine(_Envelope):
+class _MiscLine(_Envelope, gc=False):
     events: list[_MiscBody]
 
 
@@ -293,47 +298,36 @@ def _side(text: str) -> bool:
         raise _UnknownVariantError(f"side {text[:20]!r}") from None
 
 
-def _size(text: str) -> int:
-    size = e8(text)
-    if size < 0:
-        raise MalformedDecimalError(f"negative: {text!r}")
-    return size
-
-
-def _price(text: str) -> int:
-    price = e8(text)
-    if price <= 0:
-        raise MalformedDecimalError(f"not a price: {text!r}")
-    return price
-
-
 def _diff(body: _DiffBody) -> Diff:
-    side = None if body.side is None else _side(body.side)
-    price = _price(body.px)
-    change = body.raw_book_diff
+    # Run for each diff: flat, and with names that are looked up once.
+    text, change = body.side, body.raw_book_diff
+    side = None if text is None else _SIDES[text] if text in _SIDES else _side(text)
+    price = price_e8(body.px)
+    if change == "remove":
+        return Diff(body.coin, body.oid, body.user, side, price, _REMOVE)
     if isinstance(change, str):
-        if change != "remove":
-            raise _UnknownVariantError(f"diff {change[:20]!r}")
-        return Diff(body.coin, body.oid, body.user, side, price, Change.REMOVE)
-    if change.new is not None and change.update is None:
-        size = _size(change.new.sz)
-        return Diff(body.coin, body.oid, body.user, side, price, Change.NEW, size)
-    if change.update is not None and change.new is None:
-        size, before = _size(change.update.new_sz), _size(change.update.orig_sz)
-        return Diff(body.coin, body.oid, body.user, side, price, Change.UPDATE, size, before)
+        raise _UnknownVariantError(f"diff {change[:20]!r}")
+    new, update = change.new, change.update
+    if new is not None and update is None:
+        return Diff(body.coin, body.oid, body.user, side, price, _NEW, size_e8(new.sz))
+    if update is not None and new is None:
+        size, before = size_e8(update.new_sz), size_e8(update.orig_sz)
+        return Diff(body.coin, body.oid, body.user, side, price, _UPDATE, size, before)
     raise _UnknownVariantError("diff of an unknown kind")
 
 
 def _status(body: Status) -> Status:
-    _side(body.order.side)
-    _size(body.order.sz)
-    _size(body.order.limit_px)
+    order = body.order
+    if order.side not in _SIDES:
+        _side(order.side)
+    size_e8(order.sz)
+    size_e8(order.limit_px)
     return body
 
 
 def _fill(event: tuple[str, FillBody]) -> Fill:
     user, body = event
-    return Fill(user, _price(body.px), _size(body.sz), _side(body.side), body)
+    return Fill(user, price_e8(body.px), size_e8(body.sz), _side(body.side), body)
 
 
 def _misc(body: _MiscBody) -> Misc:

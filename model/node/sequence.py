@@ -38,6 +38,11 @@ SILENCES: Final = ((15, 16, 8), (7, 8, 10), (3, 4, 15), (1, 2, 30), (1, 4, 73))
 out of so many: one more is less likely than one in a thousand million.
 """
 
+LINES_KEPT_MAX: Final = 100_000
+"""Lines of one block that are kept to compare them if the node writes the block again (streaming).
+The fullest blocks seen had some 30,000 events in all streams together.
+"""
+
 SILENCE_AT_START: Final = 30
 """Blocks that may be without lines after the height to begin with, if the files begin after it."""
 
@@ -53,6 +58,22 @@ class Loss(Struct, frozen=True):
     last: int
     what: str
     coin: str = ""
+
+    def is_followed_by(self, other: Loss) -> bool:
+        """Tell whether another is more of the same."""
+        is_same = (self.stream, self.what, self.coin) == (other.stream, other.what, other.coin)
+        return is_same and self.first <= other.first <= self.last + 1
+
+    def with_all_of(self, other: Loss) -> Loss:
+        """Return one that stands for both, and for whatever lies between them."""
+        is_same = (self.stream, self.coin) == (other.stream, other.coin)
+        return Loss(
+            self.stream if self.stream is other.stream else Stream.DIFFS,
+            min(self.first, other.first),
+            max(self.last, other.last),
+            self.what if self.what == other.what else "more losses than can be kept",
+            self.coin if is_same else "",
+        )
 
 
 class Sequence:
@@ -179,6 +200,9 @@ class Sequence:
             self._judge_silence(height, losses)
             self.height = height
         self._note(line)
+        if len(self._open) > LINES_KEPT_MAX:
+            losses.append(self._loss(height, height, _TOO_LONG))
+            self._open, self._uncompared = [], height
         return line
 
     def _judge_silence(self, height: int, losses: list[Loss]) -> None:
@@ -225,6 +249,9 @@ class Sequence:
         if height == self._uncompared:
             self.repeated += len(line.marks)
             return None
+        if len(marks) > LINES_KEPT_MAX:
+            losses.append(self._loss(height, height, _TOO_LONG))
+            return None
         news = 0
         for mark in line.marks:
             marks.append(mark)
@@ -251,7 +278,7 @@ class Sequence:
     def _note(self, line: Line) -> None:
         if self._form is Form.BLOCK:
             self._keep(line.height, _fold(line.marks))
-        else:
+        elif line.height != self._uncompared:
             self._open += line.marks
 
     def _keep(self, height: int, crc: int) -> None:
@@ -280,6 +307,9 @@ class Sequence:
 
     def _loss(self, first: int, last: int, what: str) -> Loss:
         return Loss(self.stream, first, last, what)
+
+
+_TOO_LONG: Final = "a block of more lines than can be kept"
 
 
 def _fold(marks: list[bytes]) -> int:

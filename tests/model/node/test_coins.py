@@ -3,9 +3,16 @@
 import pytest
 
 from model.node import coins as coins_module
+from model.node import joiner as joiner_module
 from model.node.coins import Coins
 from model.node.decimals import e8
-from model.node.joiner import GRACE_MS, PENDING_BLOCKS_MAX, Joiner, NodeBlock
+from model.node.joiner import (
+    GRACE_MS,
+    LOSSES_WAITING_MAX,
+    PENDING_BLOCKS_MAX,
+    Joiner,
+    NodeBlock,
+)
 from model.node.lines import Change, Diff, Form, Line, Problem, Stream
 from model.node.sequence import Loss
 from model.node.snapshot import CoinOrders, Order, Snapshot
@@ -229,3 +236,64 @@ def test_streaming_closes_with_the_next_block() -> None:
     joiner.add(line(Stream.DIFFS, 13))
 
     assert [block.height for block in joiner.closed(0)] == [11]
+
+
+def test_more_orders_than_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New orders beyond a number are left out, and their coin is in doubt; others may still go."""
+    monkeypatch.setattr(coins_module, "ORDERS_MAX", 5)
+    coins = begun(BTC=[order(1)], ETH=[])
+    coins.apply(NodeBlock(11, 0, diffs=[new("BTC", oid) for oid in range(2, 5)]))
+    coins.apply(NodeBlock(12, 0, diffs=[new("ETH", oid) for oid in range(5, 8)]))
+    assert coins.in_doubt() == ["ETH"]
+    gone = [Diff("BTC", oid, USER, True, e8("100.0"), Change.REMOVE) for oid in range(1, 5)]
+    coins.apply(NodeBlock(13, 0, diffs=gone))
+    coins.apply(NodeBlock(14, 0, diffs=[new("ETH", oid) for oid in range(8, 12)]))
+
+    assert oids(coins, "BTC") == []
+    assert oids(coins, "ETH") == [8, 9, 10, 11]
+    assert coins.in_doubt() == ["ETH"]
+
+
+def test_block_of_more_events_than_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streaming, a block that never ends is given up, and told of once for all that follows."""
+    monkeypatch.setattr(joiner_module, "PENDING_EVENTS_MAX", 100)
+    joiner = Joiner(Form.STREAMING, frozenset({Stream.DIFFS, Stream.FILLS}), 10)
+    for oid in range(1_000):
+        joiner.add(Line(Stream.DIFFS, 11, 0, "", "", [new("BTC", oid)], [], []))
+
+    assert joiner.dropped == 101
+    losses = joiner.take_losses()
+    assert {(loss.first, loss.last) for loss in losses} == {(11, 11)}
+    assert len(losses) == 2
+
+
+def test_late_events_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes late waits for the next block in a number that is limited."""
+    monkeypatch.setattr(joiner_module, "PENDING_EVENTS_MAX", 10)
+    joiner = Joiner(Form.BLOCK, frozenset({Stream.DIFFS, Stream.STATUSES}), 10)
+    joiner.add(line(Stream.DIFFS, 11))
+    list(joiner.closed(0))
+    list(joiner.closed(GRACE_MS))
+    for _ in range(50):
+        joiner.add(Line(Stream.STATUSES, 11, 0, "", "", [new("BTC", 1)] * 3, [], []))
+    joiner.add(line(Stream.DIFFS, 12))
+
+    (block,) = joiner.flush()
+
+    assert sum(late.events for late in block.late) == 9
+    assert joiner.dropped == 141
+
+
+def test_losses_that_wait_are_bounded() -> None:
+    """While no block comes to tell losses with, the oldest are told together, and none is left."""
+    joiner = Joiner(Form.BLOCK, frozenset({Stream.DIFFS}), 10)
+    joiner.lose([Loss(Stream.DIFFS, 20, 21, "gone"), Loss(Stream.DIFFS, 22, 22, "gone")])
+    assert joiner.take_losses() == [Loss(Stream.DIFFS, 20, 22, "gone")]
+    for height in range(LOSSES_WAITING_MAX * 2):
+        joiner.lose([Loss(Stream.DIFFS, height * 2, height * 2, "gone", "BTC")])
+
+    losses = joiner.take_losses()
+
+    assert len(losses) == LOSSES_WAITING_MAX
+    assert losses[0].first == 0
+    assert losses[-1].last == LOSSES_WAITING_MAX * 4 - 2

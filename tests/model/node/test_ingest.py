@@ -72,3 +72,17 @@ def test_rejections_that_are_skimmed_the_second_time(ingest: Ingest) -> None:
     list(ingest.finish())
 
     assert ingest.counts.odd == {}
+
+
+def test_kinds_of_faults_are_few(ingest: Ingest) -> None:
+    """What is counted by kind is not counted by height, nor by what a hostile line says."""
+    for height in range(1, 200):
+        event = f'{{"coin":7,"oid":"{height}","x{height}":{height}}}'
+        ingest.lines(
+            Stream.DIFFS, [f'{HEAD},"block_number":{height},"events":[{event}]}}'.encode()]
+        )
+        ingest.lines(Stream.DIFFS, [b'{"junk":%d' % height])
+    list(ingest.finish())
+
+    assert ingest.counts.odd.total() > 200
+    assert len(ingest.counts.odd) < 10

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from model.node import sequence as sequence_module
 from model.node.lines import Form, Line, Problem, Stream
 from model.node.sequence import DENSITY_BLOCKS_MIN, JUMP_MAX, SILENCE_AT_START, Loss, Sequence
 
@@ -160,3 +161,16 @@ def test_late_line() -> None:
 
     assert spans(sequence.take_late(line(2))) == [(2, 2)]
     assert sequence.take_late(line(1)) == []
+
+
+def test_block_of_more_lines_than_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streaming, a block that never ends is a loss, told once for so many lines; memory is not."""
+    monkeypatch.setattr(sequence_module, "LINES_KEPT_MAX", 100)
+    sequence = Sequence(STREAM, Form.STREAMING, 10)
+
+    news, losses = taken(sequence, *([11] * 1_000), 12)
+
+    assert len(news) == 1_001
+    assert spans(losses) == [(11, 11)]
+    assert len(sequence._open) == 1
+    assert taken(sequence, *([11] * 1_000), 13) == ([13], [])

@@ -81,8 +81,8 @@ def test_followed_writing_is_the_exchange(
     root = tmp_path_factory.mktemp("node")
     markets = BusyMarkets(seed)
     instruments = [markets.exchange.market_state(asset).instrument for asset in ASSETS]
-    height = markets.exchange.height - 1
     blocks = blocks_of(markets, commands)
+    height = blocks[0][0].height - 1
     write(root, form, Translator(Universe(instruments)), [block for block, _ in blocks])
     coins = Coins()
     coins.start(
