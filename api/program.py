@@ -183,6 +183,7 @@ class Ground:
         random: source of the jitter between restarts; ``None`` for one of its own.
         prepare: is given the tree before it starts, and returns the one that does.
         tracing: makes the spans, instead of what the settings say.
+        telemetry: makes what counts.
     """
 
     clock_ms: Callable[[], int] = wall_clock_ms
@@ -192,6 +193,7 @@ class Ground:
     random: Random | None = None
     prepare: Callable[[SupervisorSpec, Program], SupervisorSpec] = lambda tree, _program: tree
     tracing: Tracing | None = None
+    telemetry: Callable[[Tracing | None], Telemetry] = Telemetry
 
 
 @asynccontextmanager
@@ -208,7 +210,7 @@ async def open_program(
     ground = Ground() if ground is None else ground
     config = load_config(settings.config)
     tracing = ground.tracing or open_tracing(settings.tracing)
-    telemetry = Telemetry(tracing)
+    telemetry = ground.telemetry(tracing)
     registry = Registry()
     program = _assemble(settings, config, telemetry, registry, ground)
     if tracing is not None:

@@ -104,6 +104,13 @@ BENCHES: Final = {
         {},
         {"blocks": 10, "orders": 5_000, "populations": (10, 50)},
     ),
+    "telemetry": Bench(
+        "telemetry",
+        "order entry without metrics, with them, and traced, alone and with followers",
+        "signing, network, TLS, what collector and followers do",
+        {},
+        {"rounds": 1, "orders": 400, "followers": 10},
+    ),
     "recovery": Bench(
         "recovery",
         "start from a snapshot and a long journal after it",

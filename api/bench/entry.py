@@ -88,7 +88,7 @@ def run(
         batch_rates: requests a second of the batches.
         rounds: how often each throughput is measured; the figure is the median.
     """
-    with _own_core():
+    with own_core():
         where = directory or Path.cwd()
         singles = _Plan(1, rates, WINDOW, seconds, rounds, where)
         batches = _Plan(BATCH, batch_rates, BATCH_WINDOW, seconds, rounds, where)
@@ -353,8 +353,20 @@ def _frame_end(buffer: bytearray, start: int) -> tuple[int, int] | None:
 # ---- servers ---------------------------------------------------------------------------------
 
 
+def text_flow() -> _Flow:
+    """Return single orders without end, as frames of a WebSocket."""
+    return _Flow(1, 1)
+
+
 @contextmanager
-def _own_core() -> Iterator[None]:
+def drive_window(url: str, window: int) -> Iterator[Callable[[list[bytes]], object]]:
+    """Connect; give what sends frames, so many on their way, and returns when all are answered."""
+    with _connect(url) as connection:
+        yield lambda frames: _drive(connection, frames, _in_window(window), 1)
+
+
+@contextmanager
+def own_core() -> Iterator[None]:
     """Keep this process off the server's core for a while, where the system knows of cores."""
     if not hasattr(os, "sched_setaffinity"):
         yield
@@ -373,19 +385,20 @@ def _serve_exchange(directory: Path) -> Iterator[str]:
     """Run the real program on a data directory of its own; give its URL."""
     with tempfile.TemporaryDirectory(prefix="zaraba-bench-", dir=directory) as data:
         options = ["--data", data, "--faucet", str(FAUCET_USD)]
-        with _serve("api.cli", "serve", "--bind", "127.0.0.1:0", *options) as url:
+        with serve("api.cli", "serve", "--bind", "127.0.0.1:0", *options) as url:
             yield url
 
 
 @contextmanager
 def _serve_echo() -> Iterator[str]:
     """Run the echo in a process of its own; give its URL."""
-    with _serve("api.bench.echo") as url:
+    with serve("api.bench.echo") as url:
         yield url
 
 
 @contextmanager
-def _serve(module: str, *arguments: str) -> Iterator[str]:
+def serve(module: str, *arguments: str) -> Iterator[str]:
+    """Run a server that prints its URL, on its own core; give the URL."""
     process = subprocess.Popen(
         [sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True
     )

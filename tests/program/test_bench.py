@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from api.bench.entry import run
+from api.bench.telemetry import run as measure_telemetry
 from tests.program.harness import run_command
 
 pytestmark = pytest.mark.program
@@ -37,4 +38,14 @@ def test_order_entry_is_measured(tmp_path: Path) -> None:
 
     assert len(rows) == 8
     assert all(row.figure > 0 for row in rows)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cost_of_telemetry_is_measured(tmp_path: Path) -> None:
+    """With and without metrics and traces, alone and with followers, side by side."""
+    rows = measure_telemetry(rounds=1, orders=40, followers=2, directory=tmp_path)
+
+    assert len(rows) == 2 * 4
+    assert all(row.figure > 0 for row in rows)
+    assert rows[0].ratio == rows[4].ratio == 1
     assert list(tmp_path.iterdir()) == []
