@@ -110,7 +110,7 @@ class Actors(Collector):
         gauges = {
             name: GaugeMetricFamily(f"zaraba_actor_{name}", text, labels=["actor"])
             for name, text in (
-                ("count", "Actors that are known, by kind."),
+                ("known", "Actors that are known, by kind."),
                 ("depth", "Messages that wait, by kind of actor."),
                 ("oldest_seconds", "The longest wait among those messages, by kind of actor."),
             )
@@ -124,7 +124,7 @@ class Actors(Collector):
             )
         }
         for kind, usage in sorted(self.meter.kinds.items()):
-            gauges["count"].add_metric([kind], usage.actors)
+            gauges["known"].add_metric([kind], usage.actors)
             gauges["depth"].add_metric([kind], usage.depth)
             gauges["oldest_seconds"].add_metric([kind], usage.oldest_seconds)
             totals["handled"].add_metric([kind], usage.handled)
