@@ -28,6 +28,9 @@ LAG_NS: Final = 370_000_000
 """From a block's time to its writing, as observed."""
 REWIND_BLOCKS: Final = 200
 HOUR_NS: Final = 3_600 * 10**9
+DAY_NS: Final = 24 * HOUR_NS
+SILENT_BLOCKS: Final = 40
+"""How long statuses are held back: longer than a stream may be behind the others unnoticed."""
 FUNDING_DELTAS: Final = 180_000
 """Makes a line of some 25 MB."""
 
@@ -39,6 +42,9 @@ class Mishap(StrEnum):
     REWIND_INCOMPLETE = "rewind-incomplete"
     TORN_BY_CRASH = "torn-by-crash"
     HOUR = "hour"
+    DAY = "day"
+    LATE_LINE = "late-line"
+    SILENT_STREAM = "silent-stream"
     INODE = "inode"
     LONG_LINE = "long-line"
     EMPTY_BLOCK = "empty-block"
@@ -90,6 +96,9 @@ class OddNode:
     lost: list[int] = field(init=False, factory=list)
     _past: deque[NodeBlock] = field(init=False, factory=lambda: deque(maxlen=REWIND_BLOCKS))
     _late_ns: int = field(init=False, default=0)
+    _late_line: tuple[int, bytes] | None = field(init=False, default=None)
+    _silent_until: int = field(init=False, default=-1)
+    _held: list[bytes] = field(init=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
         self.writer = NodeWriter(self.root, self.form)
@@ -110,7 +119,13 @@ class OddNode:
             self.truths[coin, block.height] = self.chain.truth(coin)
         if mishap in LOSSES:
             self.lost.append(block.height)
+        late, self._late_line = self._late_line, None
         self._write(block, mishap)
+        if late is not None:
+            written_ns, line = late
+            self.writer.append(Stream.DIFFS, line, written_ns)
+        if self._held and block.height >= self._silent_until:
+            self._end_silence()
         self._past.append(block)
         self.writer.flush()
         return block
@@ -118,7 +133,7 @@ class OddNode:
     def _write(self, block: NodeBlock, mishap: Mishap | None) -> None:
         match mishap:
             case Mishap.REWIND:
-                self.writer.write(block, self.now_ns)
+                self._write_lines(self._lines(block))
                 self._again((*self._past, block))
             case Mishap.REWIND_INCOMPLETE:
                 self._write_lines(self._part(self._lines(block)))
@@ -127,15 +142,17 @@ class OddNode:
                 self._write_torn(block)
             case Mishap.INODE:
                 self._replace_files()
-                self.writer.write(block, self.now_ns)
+                self._write_lines(self._lines(block))
             case Mishap.GAP:
                 self._write_gap(block)
             case Mishap.CORRUPT:
                 self._write_corrupt(block)
             case Mishap.HOSTILE:
                 hostile = self.random.choice(HOSTILE_LINES) + b"\n"
-                self.writer.append(Stream.DIFFS, hostile, self.now_ns)
-                self.writer.write(block, self.now_ns)
+                self._append(Stream.DIFFS, hostile)
+                self._write_lines(self._lines(block))
+            case Mishap.LATE_LINE:
+                self._write_late(block)
             case Mishap.UNKNOWN_KEY | Mishap.SIDE_IN_WORDS | Mishap.FOURTH_VARIANT:
                 lines = self._lines(block)
                 self._write_lines(
@@ -143,7 +160,7 @@ class OddNode:
                 )
             case _:
                 self._prepare(block, mishap)
-                self.writer.write(block, self.now_ns)
+                self._write_lines(self._lines(block))
 
     def _prepare(self, block: NodeBlock, mishap: Mishap | None) -> None:
         """Make the node say something that is odd and true."""
@@ -152,6 +169,10 @@ class OddNode:
         match mishap:
             case Mishap.HOUR:
                 self._late_ns += HOUR_NS
+            case Mishap.DAY:
+                self._late_ns += DAY_NS
+            case Mishap.SILENT_STREAM if self._silent_until < block.height:
+                self._silent_until = block.height + SILENT_BLOCKS
             case Mishap.LONG_LINE:
                 self.chain.funding(block, FUNDING_DELTAS)
             case Mishap.EMPTY_BLOCK:
@@ -188,7 +209,29 @@ class OddNode:
 
     def _write_lines(self, lines: Any) -> None:
         for stream, line in lines:
-            self.writer.append(stream, line, self.now_ns)
+            self._append(stream, line)
+
+    def _append(self, stream: Stream, data: bytes) -> None:
+        """Write bytes, or hold them back while their stream is silent."""
+        if stream is Stream.STATUSES and self._silent_until > self.chain.height:
+            self._held.append(data)
+        else:
+            self.writer.append(stream, data, self.now_ns)
+
+    def _end_silence(self) -> None:
+        """What was held back is written, all at once."""
+        for data in self._held:
+            self.writer.append(Stream.STATUSES, data, self.now_ns)
+        self._held.clear()
+
+    def _write_late(self, block: NodeBlock) -> None:
+        """The hour ends, and the block's last diffs come after the next block began a new file."""
+        lines = self._lines(block)
+        diffs = [index for index, (stream, _) in enumerate(lines) if stream is Stream.DIFFS]
+        if diffs:
+            self._late_line = self.now_ns, lines.pop(diffs[-1])[1]
+        self._write_lines(lines)
+        self._late_ns += HOUR_NS
 
     def _part(self, lines: list[tuple[Stream, bytes]]) -> list[tuple[Stream, bytes]]:
         """Return what was written when the node fell: of each stream some lines from the first."""
@@ -207,7 +250,7 @@ class OddNode:
         """Write blocks again, as a node does that was restarted: later, and otherwise the same."""
         self._late_ns += 10**9
         for block in blocks:
-            self.writer.write(block, self.now_ns)
+            self._write_lines(self._lines(block))
 
     def _write_torn(self, block: NodeBlock) -> None:
         """The node falls in the middle of a line, and goes on from some blocks before."""
@@ -217,9 +260,7 @@ class OddNode:
             self._write_lines(lines[:place])
             stream, line = lines[place]
             cut = self.random.randrange(len(line))
-            self.writer.append(stream, line[:cut], self.now_ns)
-            if cut:
-                self.writer.append(stream, b"\n", self.now_ns)
+            self._append(stream, line[:cut] + b"\n" if cut else b"")
         self._again((*self._past, block))
 
     def _write_gap(self, block: NodeBlock) -> None:
