@@ -25,7 +25,7 @@ from api.settings import (
 )
 
 EXIT_USAGE: Final = 2
-TRACES: Final = ("order", "cancel", "subscribe", "restart", "liquidation")
+TRACES: Final = ("order", "cancel", "subscribe", "restart", "liquidation", "heal")
 EXIT_REFUSED: Final = 1
 
 EPILOG: Final = """\

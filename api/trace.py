@@ -10,17 +10,16 @@ from __future__ import annotations
 import logging
 import sys
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 import trio
 from attrs import define, field
-from trio_websocket import WebSocketConnection, wrap_client_stream
+from trio_websocket import WebSocketConnection
 
 from actors.carried import carrying
 from actors.router import BlockPart
@@ -32,6 +31,8 @@ from api.program import Ground, Program, open_program, wall_clock_ms
 from api.settings import Settings
 from api.signing import SigningKey
 from api.trace_flow import Line, tell
+from api.trace_heal import follow_heal
+from api.trace_stage import SCENARIO_SECONDS_MAX, TRACEPARENT, follow, open_socket
 from api.trace_text import render, with_diagrams
 from model.commands import MoveOracle, OraclePrice
 from model.events import Liquidated
@@ -42,9 +43,8 @@ ASSET: Final = AssetId(0)
 USD: Final = 1_000_000
 RICH_USD: Final = 10_000_000 * USD
 ALL: Final = "all"
-SCENARIO_SECONDS_MAX: Final = 30.0
-TRACEPARENT: Final = "00-7a61726162617a6172616261000000ff-7a61726162610001-01"
-"""What the traced request carries: a sampled trace of somebody else."""
+HEAL: Final = "heal"
+"""The scenario that needs a node in place of an exchange."""
 
 
 @define(eq=False)
@@ -129,32 +129,6 @@ def _post(request: urllib.request.Request) -> bytes:
     return body
 
 
-async def follow(socket: WebSocketConnection, kind: str, **more: Any) -> None:
-    """Subscribe, and wait for the answer."""
-    request = {"method": "subscribe", "subscription": {"type": kind, **more}}
-    await socket.send_message(msgspec.json.encode(request).decode())
-    while msgspec.json.decode(await socket.get_message())["channel"] != "subscriptionResponse":
-        pass
-
-
-@asynccontextmanager
-async def open_socket(
-    program: Program, headers: list[tuple[bytes, bytes]] | None = None
-) -> AsyncIterator[WebSocketConnection]:
-    """Open a WebSocket to a program that serves; its frames are read and forgotten."""
-    address = urlsplit(program.urls[0])
-    stream = await trio.open_tcp_stream(address.hostname or "", address.port or 0)
-    async with (
-        stream,
-        trio.open_nursery() as nursery,
-        await wrap_client_stream(
-            nursery, stream, address.netloc, "/ws", extra_headers=headers, message_queue_size=1_000
-        ) as socket,
-    ):
-        yield socket
-        nursery.cancel_scope.cancel()
-
-
 # -- what happens
 
 
@@ -187,7 +161,7 @@ async def trace_subscribe(stage: Stage) -> None:
     await stage.fund("trader", RICH_USD)
     await stage.settle()
     headers = [(b"traceparent", TRACEPARENT.encode())]
-    async with open_socket(stage.program, headers) as socket:
+    async with open_socket(stage.program.urls[0], headers) as socket:
         await follow(socket, "l2Book", coin=stage.market)
         await follow(socket, "openOrders", user=stage.traders["trader"].address)
         await stage.settle()
@@ -243,7 +217,9 @@ SCENARIOS: Final[dict[str, Callable[[Stage], Awaitable[None]]]] = {
 
 
 async def follow_scenario(name: str) -> list[Line]:
-    """Run one of ``SCENARIOS`` on an exchange of its own; return its story."""
+    """Run a scenario on an exchange of its own; return its story."""
+    if name == HEAL:
+        return await follow_heal()
     with TemporaryDirectory(prefix="zaraba-trace-") as folder:
         kept = KeptSpans()
         tracing = Tracing([kept])
@@ -252,7 +228,7 @@ async def follow_scenario(name: str) -> list[Line]:
         with trio.fail_after(SCENARIO_SECONDS_MAX):
             async with AsyncExitStack() as stack:
                 program = await stack.enter_async_context(open_program(settings, ground=ground))
-                listener = await stack.enter_async_context(open_socket(program))
+                listener = await stack.enter_async_context(open_socket(program.urls[0]))
                 stage = Stage(program, tracing, listener)
                 await SCENARIOS[name](stage)
                 await stage.settle()
@@ -264,13 +240,13 @@ def run_trace(name: str, form: str, into: Path | None = None) -> int:
     """Run a scenario and print its story; return the process's exit status.
 
     Args:
-        name: of ``SCENARIOS``, or ``all``.
+        name: of ``SCENARIOS``, ``heal``, or ``all``.
         form: of ``api.trace_text.FORMATS``.
         into: a page whose diagrams are made anew instead.
     """
     # What goes wrong is part of the story.
     logging.getLogger("zaraba").setLevel(logging.CRITICAL)
-    names = list(SCENARIOS) if name == ALL else [name]
+    names = [*SCENARIOS, HEAL] if name == ALL else [name]
     stories = {one: trio.run(follow_scenario, one) for one in names}
     if into is not None:
         page = into.read_text(encoding="utf-8")

@@ -19,7 +19,6 @@ from actors.tracing_export import KeptSpan
 
 CLIENT: Final = "client"
 EDGE: Final = "edge"
-FAULT: Final = "fault"
 OPERATOR: Final = "operator"
 
 
@@ -87,7 +86,7 @@ class _Teller:
         """Tell of what somebody outside wanted, or of what went wrong."""
         self.told.add(span.id)
         if "fault.type" in span.attributes:
-            self._tell_caused(span, FAULT, FAULT)
+            self._tell_caused(span, span.name, span.name)
             return
         kind = span.attributes.get("action.type") or span.attributes.get("command.type") or ""
         is_of_client = "http.route" in span.attributes
@@ -141,7 +140,7 @@ class _Teller:
         self.lines.append(Line(kind, source, target, text, waited, took))
 
 
-_WORK: Final = ("execute",)
+_WORK: Final = ("execute", "heal")
 _DONE: Final = {"commit": "durable", "read": "what was before"}
 _ANSWERS: Final = {
     "Submit": "Receipt",

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Final
 import trio
 from attrs import define, field, frozen
 
+from actors.carried import Step, carried, together
 from actors.channels import Channel, ChannelsByKey
 from actors.node.errors import NodeDataError
 from actors.node.feeds import FeedDesk
@@ -144,6 +145,7 @@ class Follower(Actor):
     _full: set[Stream] = field(init=False, factory=set)
     _beat_at: float = field(init=False, default=0.0)
     _handed_out: int = field(init=False, default=0)
+    _causes: list[Step] = field(init=False, factory=list)
 
     async def init(self) -> None:
         """Load the snapshot, and find where the files go on from it.
@@ -180,6 +182,8 @@ class Follower(Actor):
             case Look():
                 await self._look()
             case Compare(snapshot):
+                cause = carried.get()
+                self._causes = [] if cause is None else [cause]
                 self._begin_comparison(snapshot)
             case ReadCoin(asset):
                 return self._coin(asset)
@@ -347,8 +351,11 @@ class Follower(Actor):
             self.status.resets += 1
             log.warning("%s is reset: %s", name, healing.reset[name] or "it was not known")
         if parts:
-            await self._hand_out(coins.time_ms, parts)
-            self._desk.reset(reset, now)
+            with together(self._causes, "heal"):
+                if (step := carried.get()) is not None:
+                    step.note("healed", {"coins": reset, "block.height": healing.height})
+                await self._hand_out(coins.time_ms, parts)
+                self._desk.reset(reset, now)
         if confirmed:
             self.status.confirmed += len(confirmed)
             self._desk.confirm(confirmed)

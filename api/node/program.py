@@ -144,14 +144,19 @@ class NodeProgram:
 
 @asynccontextmanager
 async def open_node_program(
-    settings: NodeSettings, *, serve: bool = True
+    settings: NodeSettings, *, serve: bool = True, tracing: Tracing | None = None
 ) -> AsyncIterator[NodeProgram]:
     """Start a gateway beside a node; it is stopped when the context is left.
+
+    Args:
+        settings: how to run.
+        serve: whether to listen.
+        tracing: makes the spans, instead of what the settings say.
 
     Raises:
         supervision.InitFailed: the node's files or the snapshot cannot be used.
     """
-    registry, tracing = Registry(), open_tracing(settings.tracing)
+    registry, tracing = Registry(), tracing or open_tracing(settings.tracing)
     telemetry = Telemetry(tracing)
     gateway = NodeGateway(registry, telemetry)
     entry = NodeEntry(settings.upstream)

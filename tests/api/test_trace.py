@@ -9,7 +9,7 @@ import trio
 
 from actors.tracing_export import KeptSpan
 from api.cli import TRACES
-from api.trace import SCENARIOS, follow_scenario, run_trace
+from api.trace import HEAL, SCENARIOS, follow_scenario, run_trace
 from api.trace_flow import Kind, Line, tell
 from api.trace_text import diagram_of, mermaid, render, text, with_diagrams, without_times
 
@@ -24,7 +24,7 @@ def story(name: str) -> tuple[Line, ...]:
 
 def test_command_line_offers_all_scenarios() -> None:
     """What can be asked for is what there is."""
-    assert tuple(SCENARIOS) == TRACES
+    assert (*SCENARIOS, HEAL) == TRACES
 
 
 @pytest.mark.program

@@ -15,7 +15,7 @@ from actors.tracing import Tracing
 from actors.tracing_export import KeptSpan, KeptSpans
 from api.program import Ground, Program, open_program
 from api.settings import Settings
-from api.trace import TRACEPARENT, follow, open_socket
+from api.trace_stage import TRACEPARENT, follow, open_socket
 from model.ids import AssetId
 from tests.api.gateways import key, order_body
 
@@ -39,7 +39,7 @@ async def traced(path: Path, rate: float = 0.0) -> AsyncIterator[tuple[Program, 
 
 async def post(program: Program, headers: list[tuple[bytes, bytes]] | None) -> Any:
     """Send an order over a WebSocket; return the answer."""
-    async with open_socket(program, headers) as socket:
+    async with open_socket(program.urls[0], headers) as socket:
         action = {"type": "action", "payload": msgspec.Raw(order_body(key(1)))}
         message = {"method": "post", "id": 1, "request": action}
         await socket.send_message(msgspec.json.encode(message).decode())
@@ -55,7 +55,7 @@ async def test_header_of_the_upgrade_holds_for_the_connection(tmp_path: Path) ->
     """Posts and subscriptions are traced, through every actor that they reach."""
     async with traced(tmp_path) as (program, spans):
         answer = await post(program, SAMPLED)
-        async with open_socket(program, SAMPLED) as socket:
+        async with open_socket(program.urls[0], SAMPLED) as socket:
             await follow(socket, "bbo", coin="BTC")
         await program.gateway.catch_up()
         await program.gateway.read_market(AssetId(0), str)
