@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Final
@@ -33,7 +33,7 @@ from actors.exposition import (
 from actors.measures import Durations, HopClock, ProcessClock
 from actors.sequencer import SequencerHooks
 from actors.tracing import Tracing
-from actors.tree_events import event_of_letter, event_of_report, event_of_shed
+from actors.tree_events import event_of_heal, event_of_letter, event_of_report, event_of_shed
 from model.commands import Command
 from supervision import DeadLetter, Registry, Report, Shed, UsageMeter
 
@@ -295,6 +295,11 @@ class Telemetry(SequencerHooks):
         self._sheds.labels(shed.owner, shed.why.value).inc()
         if self.tracing is not None:
             self.tracing.note(event_of_shed(shed))
+
+    def healed(self, path: str, coins: Sequence[str], height: int) -> None:
+        """Coins of a node were given the books of a snapshot of a block."""
+        if self.tracing is not None:
+            self.tracing.note(event_of_heal(path, coins, height))
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Show a number that is read when it is asked for."""

@@ -7,7 +7,7 @@ that ended one incarnation to the start of the next, or to the decision that the
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Final
 
@@ -17,6 +17,9 @@ from supervision import DeadLetter, Event, ExitKind, Report, Restart, Shed
 
 DEAD_LETTER: Final = "dead letter"
 SHED: Final = "shed"
+HEALED: Final = "healed"
+HEALED_COINS_MAX: Final = 100
+"""How many coins such an event names."""
 STACK_CHARACTERS_MAX: Final = 8_000
 """Of a traceback in an event, from its end, where the failure is."""
 
@@ -122,6 +125,21 @@ def event_of_shed(shed: Shed) -> TreeEvent:
         why=shed.why.value,
         attributes=_said(facts),
         contexts=() if shed.context is None else (shed.context,),
+    )
+
+
+def event_of_heal(path: str, coins: Sequence[str], height: int) -> TreeEvent:
+    """Return the event of books that were replaced by those of a snapshot of a block."""
+    return TreeEvent(
+        name=HEALED,
+        actor=path,
+        path=path,
+        attributes={
+            "actor.path": path,
+            "coins": tuple(coins[:HEALED_COINS_MAX]),
+            "coins.count": len(coins),
+            "block.height": height,
+        },
     )
 
 

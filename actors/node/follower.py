@@ -127,6 +127,7 @@ class Follower(Actor):
         status: is kept up to date.
         run: names this run of the program in epochs.
         clock_ms: wall clock.
+        on_healed: is told which coins were given the books of a snapshot, and of which block.
     """
 
     files: NodeFiles
@@ -135,6 +136,7 @@ class Follower(Actor):
     status: NodeStatus
     run: str
     clock_ms: Callable[[], int] = wall_clock_ms
+    on_healed: Callable[[list[str], int], None] = lambda _coins, _height: None
     _ingest: Ingest = field(init=False)
     _desk: FeedDesk = field(init=False)
     _tails: dict[Stream, Tail] = field(init=False, factory=dict)
@@ -226,7 +228,7 @@ class Follower(Actor):
         streams = self._to_read()
         found = await trio.to_thread.run_sync(self._read, streams)
         self._full = {stream for stream, items in found if _size(items) >= READ_BYTES // 2}
-        self._ingest.wants_rejections = bool(self.status.followed) or self._desk.wants_statuses()
+        self._ingest.wants_all_statuses = bool(self.status.followed) or self._desk.wants_statuses()
         before = self._ingest.counts.bytes
         for stream, items in found:
             for blocks in feed(self._ingest, stream, items, self.clock_ms()):
@@ -352,8 +354,7 @@ class Follower(Actor):
             log.warning("%s is reset: %s", name, healing.reset[name] or "it was not known")
         if parts:
             with together(self._causes, "heal"):
-                if (step := carried.get()) is not None:
-                    step.note("healed", {"coins": reset, "block.height": healing.height})
+                self.on_healed(reset, healing.height)
                 await self._hand_out(coins.time_ms, parts)
                 self._desk.reset(reset, now)
         if confirmed:

@@ -221,6 +221,7 @@ def _source(program: NodeProgram) -> ChildSpec:
             channels=gateway.feed_channels,
             status=gateway.status,
             run=run,
+            on_healed=partial(gateway.telemetry.healed, "source/follower"),
         )
 
     def folders() -> list[Path]:

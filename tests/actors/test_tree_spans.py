@@ -281,3 +281,17 @@ async def test_without_traces_events_are_only_counted(
     assert value("zaraba_dead_letters_total", {"actor": "a", "reason": "in hand"}) == 1
     assert value("zaraba_messages_shed_total", {"actor": "a", "reason": "full"}) == 1
     assert value("zaraba_actor_events_total", {"actor": "a", "event": "started"}) == 2
+
+
+async def test_heal_is_an_event_of_what_caused_it_or_of_its_own(autojump_clock: MockClock) -> None:
+    """With the coins and the block whose books they were given."""
+    async with traced(child()) as scene:
+        scene.telemetry.healed("source/follower", ["BTC", "ETH"], 7)
+        with scene.telemetry.request("compare", SAMPLED):
+            scene.telemetry.healed("source/follower", ["SOL"], 8)
+        spans = scene.spans()
+
+    [alone] = only(spans, "event healed").events
+    assert dict(alone.attributes or {})["coins"] == ("BTC", "ETH")
+    assert dict(alone.attributes or {})["block.height"] == 7
+    assert names(only(spans, "compare")) == ["healed"]
