@@ -99,6 +99,7 @@ class OddNode:
     _late_line: tuple[int, bytes] | None = field(init=False, default=None)
     _silent_until: int = field(init=False, default=-1)
     _held: list[bytes] = field(init=False, factory=list)
+    _spoilt: dict[int, Mishap] = field(init=False, factory=dict)
 
     def __attrs_post_init__(self) -> None:
         self.writer = NodeWriter(self.root, self.form)
@@ -119,13 +120,13 @@ class OddNode:
             self.truths[coin, block.height] = self.chain.truth(coin)
         if mishap in LOSSES:
             self.lost.append(block.height)
+        if self._held and block.height >= self._silent_until:
+            self._end_silence()
         late, self._late_line = self._late_line, None
         self._write(block, mishap)
         if late is not None:
             written_ns, line = late
             self.writer.append(Stream.DIFFS, line, written_ns)
-        if self._held and block.height >= self._silent_until:
-            self._end_silence()
         self._past.append(block)
         self.writer.flush()
         return block
@@ -154,10 +155,8 @@ class OddNode:
             case Mishap.LATE_LINE:
                 self._write_late(block)
             case Mishap.UNKNOWN_KEY | Mishap.SIDE_IN_WORDS | Mishap.FOURTH_VARIANT:
-                lines = self._lines(block)
-                self._write_lines(
-                    (stream, self._spoil(mishap, stream, line)) for stream, line in lines
-                )
+                self._spoilt[block.height] = mishap
+                self._write_lines(self._lines(block))
             case _:
                 self._prepare(block, mishap)
                 self._write_lines(self._lines(block))
@@ -205,7 +204,12 @@ class OddNode:
     # -- how it is written
 
     def _lines(self, block: NodeBlock) -> list[tuple[Stream, bytes]]:
-        return list(write_block(block, self.form, time_text(self.now_ns)))
+        """Return a block's lines: the same each time but for the time of writing."""
+        lines = list(write_block(block, self.form, time_text(self.now_ns)))
+        mishap = self._spoilt.get(block.height)
+        if mishap is None:
+            return lines
+        return [(stream, self._spoil(mishap, stream, line)) for stream, line in lines]
 
     def _write_lines(self, lines: Any) -> None:
         for stream, line in lines:
