@@ -23,6 +23,7 @@ from model.node.book import Flaw, Mismatch, Move, NodeBook, compare
 from model.node.joiner import NodeBlock
 from model.node.lines import Change, Diff, Stream
 from model.node.sequence import Loss
+from model.node.skim import RESTING
 from model.node.snapshot import CoinOrders, Snapshot
 
 DIFFS_KEPT: Final = 500_000
@@ -140,9 +141,10 @@ class Coins:
         for name, diffs in by_coin.items():
             self._change(name, diffs, result)
         for status in block.statuses:
-            coin = self.by_name.get(status.order.coin)
-            if coin is not None and status.status in _RESTS:
-                coin.book.enrich(status)
+            if status.status in _RESTS:
+                coin = self.by_name.get(status.order.coin)
+                if coin is not None:
+                    coin.book.enrich(status)
         return result
 
     def lose(self, losses: Iterable[Loss]) -> BlockChanges:
@@ -261,6 +263,8 @@ class Coins:
             result.faults.append(Fault(height, coin.name, why, oid))
 
     def _remember(self, height: int, by_coin: dict[str, list[Diff]]) -> None:
+        if not by_coin:
+            return  # a quiet node has no end of empty blocks
         self._recent.append((height, by_coin))
         self._recent_diffs += sum(map(len, by_coin.values()))
         while self._recent_diffs > DIFFS_KEPT and len(self._recent) > 1:
@@ -351,8 +355,7 @@ def _difference(old: NodeBook, new: NodeBook) -> tuple[Move, ...]:
 
 _STREAMS: Final = frozenset(map(str, Stream))
 
-_RESTS: Final = frozenset({"open", "triggered"})
-"""Statuses of orders that may have come into the book with this block."""
+_RESTS: Final = frozenset(RESTING)
 
 
 def _span(loss: Loss) -> str:

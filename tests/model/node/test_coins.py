@@ -297,3 +297,16 @@ def test_losses_that_wait_are_bounded() -> None:
     assert len(losses) == LOSSES_WAITING_MAX
     assert losses[0].first == 0
     assert losses[-1].last == LOSSES_WAITING_MAX * 4 - 2
+
+
+def test_empty_blocks_take_no_memory() -> None:
+    """A node where nothing happens can be followed for years; snapshots still fit its books."""
+    coins = begun(BTC=[order(1)])
+    coins.apply(NodeBlock(11, 0, diffs=[new("BTC", 2)]))
+    for height in range(12, 1_000):
+        coins.apply(NodeBlock(height, 0))
+
+    assert len(coins._recent) == 1
+    assert coins.look_at(snapshot(10, BTC=[order(1)]), 10) is not None
+    assert coins.look_at(snapshot(500, BTC=[order(1), order(2)]), 500) is not None
+    assert coins.by_name["BTC"].epoch == 1
