@@ -101,7 +101,7 @@ def _ingest(form: Form, snapshot: bytes, height: int) -> tuple[Ingest, FeedDesk,
     coins = Coins()
     coins.start(read_snapshot(snapshot), height)
     ingest = Ingest(form, Stream, coins)
-    ingest.wants_rejections = False
+    ingest.wants_all_statuses = False
     desk = FeedDesk("bench", coins, ChannelsByKey(), lambda: 0)
     outlet = SinkOutlet()
     for coin in list(coins.by_name)[:FOLLOWED]:

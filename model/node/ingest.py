@@ -15,9 +15,19 @@ from msgspec import Struct, field
 
 from model.node.coins import BlockChanges, Coins, Fault
 from model.node.joiner import Joiner, NodeBlock
-from model.node.lines import Form, Line, Problem, Stream, height_of, parse_line, parse_run
+from model.node.lines import (
+    Form,
+    Line,
+    Problem,
+    Stream,
+    height_of,
+    mark_of,
+    parse_line,
+    parse_run,
+)
 from model.node.sequence import JUMP_MAX, Loss
 from model.node.sequence import Sequence as LineSequence
+from model.node.skim import events_that_rest, lines_that_rest
 
 FAULTS_KEPT: Final = 1_000
 """Faults that wait to be told; further ones are only counted."""
@@ -49,15 +59,15 @@ class Ingest:
         streams: those that are there; diffs among them.
         coins: started with a snapshot, whose height the lines must go beyond.
 
-    Most statuses are rejections. Where nobody ``wants_rejections``, they are read as far as their
-    height only (streaming, where each has a line of its own).
+    Most statuses are of orders that do not rest. Unless somebody ``wants_all_statuses``, those are
+    counted as skimmed and not read; see ``model.node.skim``.
     """
 
     def __init__(self, form: Form, streams: Iterable[Stream], coins: Coins) -> None:
         self.coins = coins
         self.counts = Counts()
         self.faults: list[Fault] = []
-        self._wants_rejections = True
+        self._wants_all_statuses = True
         self._form = form
         known = frozenset(streams)
         height = coins.height if coins.height >= 0 else None
@@ -65,15 +75,15 @@ class Ingest:
         self.joiner = Joiner(form, known, coins.height)
 
     @property
-    def wants_rejections(self) -> bool:
-        """Whether somebody wants to know of orders that were rejected."""
-        return self._wants_rejections
+    def wants_all_statuses(self) -> bool:
+        """Whether somebody wants to know of orders that do not rest, or no longer."""
+        return self._wants_all_statuses
 
-    @wants_rejections.setter
-    def wants_rejections(self, wanted: bool) -> None:
-        if wanted == self._wants_rejections:
+    @wants_all_statuses.setter
+    def wants_all_statuses(self, wanted: bool) -> None:
+        if wanted == self._wants_all_statuses:
             return
-        self._wants_rejections = wanted
+        self._wants_all_statuses = wanted
         if self._form is Form.STREAMING and Stream.STATUSES in self.sequences:
             self.sequences[Stream.STATUSES].forget()
 
@@ -82,11 +92,12 @@ class Ingest:
         counts = self.counts
         counts.bytes += sum(map(len, lines))
         if self._form is Form.BLOCK:
+            skims = stream is Stream.STATUSES and not self._wants_all_statuses
             for data in lines:
-                self.take(parse_line(stream, data))
+                self.take(self._skimmed(data) if skims else parse_line(stream, data))
             return
-        if stream is Stream.STATUSES and lines and not self.wants_rejections:
-            lines = self._without_rejections(stream, lines)
+        if stream is Stream.STATUSES and lines and not self._wants_all_statuses:
+            lines = self._that_rest(stream, lines)
         for run in parse_run(stream, lines) if lines else ():
             self.take(run)
 
@@ -95,9 +106,21 @@ class Ingest:
         self.counts.bytes += len(data)
         self.take(parse_line(stream, data), is_late=True)
 
-    def _without_rejections(self, stream: Stream, lines: Sequence[bytes]) -> Sequence[bytes]:
-        """Leave out rejections, which change nothing and which nobody follows."""
-        wanted = [data for data in lines if b'Rejected"' not in data]
+    def _skimmed(self, data: bytes) -> Line | Problem:
+        """Read the statuses of a block as far as they concern its books; all if any is odd."""
+        shorter, left_out = events_that_rest(data)
+        if not left_out:
+            return parse_line(Stream.STATUSES, data)
+        line = parse_line(Stream.STATUSES, shorter)
+        if isinstance(line, Problem) or line.problems:
+            return parse_line(Stream.STATUSES, data)
+        line.marks = [mark_of(data)]
+        self.counts.skimmed += left_out
+        return line
+
+    def _that_rest(self, stream: Stream, lines: Sequence[bytes]) -> Sequence[bytes]:
+        """Leave out what changes no book, and what nobody follows."""
+        wanted = lines_that_rest(lines)
         self.counts.lines += len(lines) - len(wanted)
         self.counts.skimmed += len(lines) - len(wanted)
         height = height_of(lines[-1])

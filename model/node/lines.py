@@ -370,11 +370,6 @@ def height_of(line: bytes) -> int | None:
     return None if match is None else int(match.group(1))
 
 
-def is_rejection(data: bytes) -> bool:
-    """Tell whether a line of statuses is about one order that was rejected, without reading it."""
-    return b'Rejected"' in data
-
-
 def mark_of(data: bytes) -> bytes:
     """Return the mark of a line; see ``Line``. Of a long one it is a checksum."""
     start = max(data.find(b'"events"'), 0)

@@ -31,7 +31,7 @@ def ingest() -> Ingest:
     coins = Coins()
     coins.start(Snapshot(0, {}), 0)
     ingest = Ingest(Form.STREAMING, Stream, coins)
-    ingest.wants_rejections = False
+    ingest.wants_all_statuses = False
     return ingest
 
 
@@ -49,7 +49,7 @@ def test_rejections_that_are_read_the_second_time_only(ingest: Ingest) -> None:
     for lines in blocks:
         ingest.lines(Stream.STATUSES, lines)
 
-    ingest.wants_rejections = True
+    ingest.wants_all_statuses = True
     for lines in blocks:
         ingest.lines(Stream.STATUSES, lines)
     ingest.lines(Stream.STATUSES, [line(6)])
@@ -61,11 +61,11 @@ def test_rejections_that_are_read_the_second_time_only(ingest: Ingest) -> None:
 def test_rejections_that_are_skimmed_the_second_time(ingest: Ingest) -> None:
     """The same when nobody follows them any more."""
     blocks = [[line(height), line(height, "badAloPxRejected")] for height in range(1, 6)]
-    ingest.wants_rejections = True
+    ingest.wants_all_statuses = True
     for lines in blocks:
         ingest.lines(Stream.STATUSES, lines)
 
-    ingest.wants_rejections = False
+    ingest.wants_all_statuses = False
     for lines in blocks:
         ingest.lines(Stream.STATUSES, lines)
     ingest.lines(Stream.STATUSES, [line(6)])
