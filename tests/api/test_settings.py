@@ -2,11 +2,13 @@ from pathlib import Path
 
 import pytest
 
+from actors.trace_settings import TraceSettings
 from api.settings import (
     Settings,
     SettingsError,
     read_bind,
     read_faucet,
+    read_rate,
     read_usd,
     settings_from_environment,
 )
@@ -76,3 +78,26 @@ def test_a_faucet_that_no_account_can_hold() -> None:
     """A setting that would only ever be refused is refused at once."""
     with pytest.raises(ValueError, match="faucet_usd"):
         Settings(faucet_usd=CASH_MAX + 1)
+
+
+def test_environment_says_what_is_traced() -> None:
+    """Places and rate; without any of them nothing is traced."""
+    found = settings_from_environment(
+        {
+            "ZARABA_TRACES": "/tmp/t.jsonl",
+            "ZARABA_TRACE_CONSOLE": "1",
+            "ZARABA_OTLP": "http://collector:4318",
+            "ZARABA_TRACE_RATE": "0.01",
+        }
+    ).tracing
+
+    assert (str(found.file), found.console) == ("/tmp/t.jsonl", True)
+    assert (found.otlp, found.rate) == ("http://collector:4318", 0.01)
+    assert settings_from_environment({}).tracing == TraceSettings()
+
+
+@pytest.mark.parametrize("text", ["", "x", "-0.1", "1.1", "nan", "1%"])
+def test_rates_are_parts(text: str) -> None:
+    """Anything that is not from 0 to 1 is refused, with its text."""
+    with pytest.raises(SettingsError, match="not a part"):
+        read_rate(text)
