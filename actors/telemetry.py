@@ -167,6 +167,7 @@ class Telemetry(SequencerHooks):
             registry=self.registry,
         )
         self._action_counts: dict[tuple[str, str], Counter] = {}
+        self._request_counts: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._register_measures()
 
     def _register_measures(self) -> None:
@@ -253,8 +254,12 @@ class Telemetry(SequencerHooks):
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """A request on a known route was answered."""
-        self._requests.labels(route, str(status)).inc()
-        self._request_seconds.labels(route).observe(seconds)
+        counts = self._request_counts.get((route, status))
+        if counts is None:
+            counts = self._requests.labels(route, str(status)), self._request_seconds.labels(route)
+            self._request_counts[route, status] = counts
+        counts[0].inc()
+        counts[1].observe(seconds)
 
     def question_answered(self, kind: str, seconds: float) -> None:
         """A question of a known type was answered."""

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from actors.channels import ChannelsByKey
 from actors.exposition import MarketRow
-from api.gateway import Gateway
+from model.ids import AssetId
 
 
-def market_rows(gateway: Gateway, now_ms: int) -> Iterator[MarketRow]:
-    """Yield a row for each market in the order of their asset ids; ``now_ms`` since 1970."""
-    for instrument in gateway.directory.universe:
-        channels = gateway.market_channels.get(instrument.asset)
-        shown = None if channels is None else channels.shown
+def market_rows(
+    markets: Iterable[tuple[str, AssetId]], channels: ChannelsByKey[AssetId], now_ms: int
+) -> Iterator[MarketRow]:
+    """Yield a row for each market in the order given; ``now_ms`` since 1970."""
+    for name, asset in markets:
+        of_market = channels.get(asset)
+        shown = None if of_market is None else of_market.shown
         yield MarketRow(
-            market=instrument.name,
+            market=name,
             seq=0 if shown is None else shown.height,
             age_seconds=math.nan if shown is None else (now_ms - shown.time_ms) / 1_000,
-            subscribers=0 if channels is None else len(channels),
+            subscribers=0 if of_market is None else len(of_market),
         )

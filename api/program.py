@@ -591,7 +591,14 @@ def _proof_progress(done: int, total: int) -> None:
 
 def _watch_gauges(gateway: Gateway, clock_ms: Callable[[], int]) -> None:
     gateway.telemetry.watch_actors(gateway.registry)
-    gateway.telemetry.watch_markets(lambda: market_rows(gateway, clock_ms()))
+    universe = gateway.directory.universe
+    gateway.telemetry.watch_markets(
+        lambda: market_rows(
+            ((instrument.name, instrument.asset) for instrument in universe),
+            gateway.market_channels,
+            clock_ms(),
+        )
+    )
     watch, total = gateway.telemetry.watch, gateway.telemetry.watch_total
     counts = gateway.counts
     watch("zaraba_connections", "WebSocket connections.", lambda: len(gateway.connections))

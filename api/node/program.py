@@ -44,6 +44,7 @@ from actors.tracing import Tracing, open_tracing
 from api.app import create_app
 from api.config import Limits
 from api.limits import NetworkLimits
+from api.market_metrics import market_rows
 from api.node.entry import NodeEntry
 from api.node.gateway import NodeGateway
 from api.node.info import NodeInfo as Questions
@@ -162,6 +163,9 @@ async def open_node_program(
     entry = NodeEntry(settings.upstream)
     program = NodeProgram(settings, gateway, entry, Questions(gateway, entry), _snapshots(settings))
     telemetry.watch_actors(registry)
+    telemetry.watch_markets(
+        lambda: market_rows(gateway.status.assets.items(), gateway.market_channels, wall_clock_ms())
+    )
     watch_node_gauges(gateway)
     if tracing is None:
         hooks = _TreeHooks(gateway)

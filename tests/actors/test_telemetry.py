@@ -30,3 +30,18 @@ async def test_two_programs_count_apart() -> None:
 
     assert value(one, "zaraba_input_refused_total", place="ws", reason="malformed") == 1
     assert b"malformed" not in (await other.expose()).body
+
+
+def test_answers_are_counted_by_route_and_status() -> None:
+    """Each counts once under its own labels, the first as well as those after it."""
+    telemetry = Telemetry()
+    for status in (200, 200, 429):
+        telemetry.answered("/info", status, 0.5)
+    for outcome in ("ok", "ok", "err"):
+        telemetry.action_answered("order", outcome)
+
+    assert value(telemetry, "zaraba_requests_total", route="/info", status="200") == 2
+    assert value(telemetry, "zaraba_requests_total", route="/info", status="429") == 1
+    assert value(telemetry, "zaraba_request_seconds_sum", route="/info") == 1.5
+    assert value(telemetry, "zaraba_actions_total", action="order", outcome="ok") == 2
+    assert value(telemetry, "zaraba_actions_total", action="order", outcome="err") == 1

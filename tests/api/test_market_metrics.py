@@ -22,10 +22,10 @@ async def test_each_market_has_a_row(tmp_path: Path) -> None:
         for instrument in program.gateway.directory.universe:
             await program.gateway.read_market(instrument.asset, lambda _: None)
         now_ms = program.gateway.directory.time_ms + 1_500
-        rows = list(market_rows(program.gateway, now_ms))
-        names = [instrument.name for instrument in program.gateway.directory.universe]
+        markets = [(one.name, one.asset) for one in program.gateway.directory.universe]
+        rows = list(market_rows(markets, program.gateway.market_channels, now_ms))
 
-    assert [row.market for row in rows] == names
+    assert [row.market for row in rows] == [name for name, _asset in markets]
     assert {row.seq for row in rows} == {1}
     assert {row.age_seconds for row in rows} == {1.5}
 
