@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec import structs
 
+from model.accounts import Account
 from model.commands import (
     CancelTwap,
     Command,
@@ -32,11 +33,13 @@ from model.commands import (
     UpdateIsolatedMargin,
     UpdateLeverage,
 )
-from model.events import CommandRefused, Event
+from model.events import CommandRefused, Event, Ticked
 from model.exchange import Exchange
-from model.ids import AssetId
+from model.ids import Address, AssetId
 from model.instruments import Instrument, MarginMode, MarginTier
 from model.invariants import check
+from model.margin_invariants import maintenance
+from model.markets import Market
 from model.nonces import DAY_MS
 from model.units import E8, USD
 from tests.properties import commands, money_commands
@@ -326,6 +329,82 @@ def test_reloading_anywhere_changes_nothing(
         assert straight.take(step) == broken.take(step)
 
     assert straight.exchange.dump() == broken.exchange.dump()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(deals(), min_size=1, max_size=8),
+    st.lists(steps, max_size=8),
+    st.sampled_from([60, 85, 120, 180]),
+)
+def test_nobody_is_left_while_somebody_could_give_up_a_position(
+    agreed: list[tuple[Command, ...]], then: list[tuple[Command, ...]], usd: int
+) -> None:
+    """Who is still below two thirds of its maintenance margin after a crash found nobody."""
+    world = World()
+    for step in (*agreed, *then):
+        world.take(step)
+    world.execute(
+        MoveOracle(tuple(OraclePrice(asset, usd * E8) for asset in (BTC, TIERED, STRICT)))
+    )
+    for _ in range(TRIES_MAX):
+        if world.execute(Tick()) == [Ticked()]:
+            break
+    engine = world.exchange.engine
+
+    for account in engine.accounts.values():
+        for group in groups_of(account):
+            if is_given_up(engine.markets, account, group):
+                assert not any(bearers(world.exchange, account, asset) for asset in group)
+
+
+TRIES_MAX: Final = 20
+"""Ticks after which everything that follows from a crash has followed."""
+
+
+def groups_of(account: Account) -> list[list[AssetId]]:
+    """Return what is liquidated together: all cross positions, and each isolated one."""
+    held = {asset: own for asset, own in sorted(account.positions.items()) if own.size}
+    cross = [asset for asset, own in held.items() if own.is_cross]
+    return [[asset] for asset, own in held.items() if not own.is_cross] + ([cross] if cross else [])
+
+
+def worth_of(markets: list[Market], account: Account, asset: AssetId) -> int:
+    """Return what stands behind a position at the mark prices: its own money, or the pool."""
+    own = account.positions[asset]
+    if not own.is_cross:
+        return own.isolated_usd + own.size * markets[asset].mark
+    return account.cash + sum(
+        other.size * markets[number].mark
+        for number, other in account.positions.items()
+        if other.is_cross
+    )
+
+
+def is_given_up(markets: list[Market], account: Account, group: list[AssetId]) -> bool:
+    """Tell whether what is held is worth less than two thirds of its maintenance margin."""
+    needed = sum(
+        maintenance(
+            markets[asset].instrument, abs(account.positions[asset].size) * markets[asset].mark
+        )
+        for asset in group
+    )
+    return 3 * worth_of(markets, account, group[0]) < 2 * needed
+
+
+def bearers(exchange: Exchange, account: Account, asset: AssetId) -> list[Address]:
+    """Return who of the other side could give up a lot at the mark price before the last move."""
+    markets = exchange.engine.markets
+    market, size = markets[asset], account.positions[asset].size
+    found = []
+    for other in exchange.engine.accounts.values():
+        own = other.positions.get(asset)
+        if own is None or own.size * size >= 0:
+            continue
+        loss = (market.mark - market.mark_before) * (1 if own.size > 0 else -1)
+        if loss <= 0 or worth_of(markets, other, asset) >= loss:
+            found.append(other.address)
+    return found
 
 
 @pytest.mark.parametrize("kind", get_args(Command), ids=lambda kind: kind.__name__)
