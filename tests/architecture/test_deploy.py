@@ -52,7 +52,7 @@ def panels(page: Path) -> list[dict[str, Any]]:
     return found
 
 
-async def test_dashboards_and_alerts_ask_for_what_exists(existing: set[str]) -> None:
+async def test_dashboards_and_alerts_ask_for_what_exists(existing: set[str]) -> None:  # noqa: ASYNC124
     """Each series that a panel, a variable or an alert names is one of the program's."""
     asked = set(METRIC.findall(ALERTS))
     for page in DASHBOARDS:
