@@ -53,6 +53,8 @@ class Move(Struct, frozen=True, array_like=True, gc=False):
 
 
 _NO_LEVEL: Final = (0, 0)
+_NEW: Final = Change.NEW
+_REMOVE: Final = Change.REMOVE
 
 
 class NodeBook:
@@ -103,15 +105,17 @@ class NodeBook:
     def apply(self, diff: Diff) -> Flaw | None:
         """Take in one diff; return what does not fit."""
         order = self._orders.get(diff.oid)
-        if diff.change is Change.NEW:
+        change = diff.change
+        if change is _NEW:
             return self._new(diff, order)
         if order is None:
             return self._missing(diff)
-        if order.price != diff.price or diff.is_bid not in (None, order.is_bid):
-            self._take(order, order.size)
+        is_bid = diff.is_bid
+        if order.price != diff.price or (is_bid is not None and is_bid is not order.is_bid):
+            self._take(order)
             return Flaw.PRICE
-        if diff.change is Change.REMOVE:
-            self._take(order, order.size)
+        if change is _REMOVE:
+            self._take(order)
             return None
         flaw = None if diff.before == order.size else Flaw.BEFORE
         self._resize(order, diff.size)
@@ -119,11 +123,15 @@ class NodeBook:
 
     def take_touched(self) -> tuple[Move, ...]:
         """Return the levels that changed since this was last asked, as they are now."""
+        bids, asks = self.bids.levels, self.asks.levels
         moves = []
         for key in self.touched:
-            side = self.bids if key > 0 else self.asks
-            size, count = side.levels.get(key, _NO_LEVEL)
-            moves.append(Move(key > 0, abs(key), size, count))
+            if key > 0:
+                size, count = bids.get(key, _NO_LEVEL)
+                moves.append(Move(True, key, size, count))
+            else:
+                size, count = asks.get(key, _NO_LEVEL)
+                moves.append(Move(False, -key, size, count))
         self.touched.clear()
         return tuple(moves)
 
@@ -147,7 +155,7 @@ class NodeBook:
 
     def _new(self, diff: Diff, known: Order | None) -> Flaw | None:
         if known is not None:
-            self._take(known, known.size)
+            self._take(known)
         if diff.is_bid is None:
             return Flaw.SIDE
         if diff.size:
@@ -168,7 +176,7 @@ class NodeBook:
             if len(self._gone) >= GONE_MAX:
                 del self._gone[next(iter(self._gone))]
             self._gone[order.oid] = None
-            self._take(order, order.size)
+            self._take(order)
             return
         side = self.bids if order.is_bid else self.asks
         side.take(order.price, order.size - size, 0)
@@ -177,19 +185,26 @@ class NodeBook:
 
     def _add(self, order: Order) -> None:
         side = self.bids if order.is_bid else self.asks
-        self._orders[order.oid] = order
-        self._queues.setdefault(order.price * side.sign, {})[order.oid] = order
-        side.add(order.price, order.size)
-        self.touched[order.price * side.sign] = None
+        oid, price = order.oid, order.price
+        key = price * side.sign
+        self._orders[oid] = order
+        queue = self._queues.get(key)
+        if queue is None:
+            self._queues[key] = {oid: order}
+        else:
+            queue[oid] = order
+        side.add(price, order.size)
+        self.touched[key] = None
 
-    def _take(self, order: Order, size: int) -> None:
+    def _take(self, order: Order) -> None:
         side = self.bids if order.is_bid else self.asks
-        key = order.price * side.sign
+        oid, price = order.oid, order.price
+        key = price * side.sign
         queue = self._queues[key]
-        del self._orders[order.oid], queue[order.oid]
+        del self._orders[oid], queue[oid]
         if not queue:
             del self._queues[key]
-        side.take(order.price, size, 1)
+        side.take(price, order.size, 1)
         self.touched[key] = None
 
 

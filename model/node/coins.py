@@ -136,7 +136,12 @@ class Coins:
                 self._lose(loss, result)
         by_coin: dict[str, list[Diff]] = {}
         for diff in block.diffs:
-            by_coin.setdefault(diff.coin, []).append(diff)
+            name = diff.coin
+            diffs = by_coin.get(name)
+            if diffs is None:
+                by_coin[name] = [diff]
+            else:
+                diffs.append(diff)
         self._remember(block.height, by_coin)
         for name, diffs in by_coin.items():
             self._change(name, diffs, result)

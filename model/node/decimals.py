@@ -24,9 +24,7 @@ class InvalidTimeError(ValueError):
     """The text is not a time as nodes write it."""
 
 
-@lru_cache(TEXTS_MAX)
-def e8(text: str) -> int:
-    """Read a decimal text as an integer of 1e-8; errors as ``parse_decimal``."""
+def _e8(text: str) -> int:
     whole, _, fraction = text.partition(".")
     if (
         len(fraction) <= DECIMALS
@@ -39,10 +37,14 @@ def e8(text: str) -> int:
     return parse_decimal(text)
 
 
+e8 = lru_cache(TEXTS_MAX)(_e8)
+"""Read a decimal text as an integer of 1e-8; errors as ``parse_decimal``."""
+
+
 @lru_cache(TEXTS_MAX)
 def size_e8(text: str) -> int:
     """Read what cannot be negative, such as a size; errors as ``parse_decimal``."""
-    size = e8(text)
+    size = _e8(text)
     if size < 0:
         raise MalformedDecimalError(f"negative: {text!r}")
     return size
@@ -51,7 +53,7 @@ def size_e8(text: str) -> int:
 @lru_cache(TEXTS_MAX)
 def price_e8(text: str) -> int:
     """Read what must be more than nothing, such as a price; errors as ``parse_decimal``."""
-    price = e8(text)
+    price = _e8(text)
     if price <= 0:
         raise MalformedDecimalError(f"not a price: {text!r}")
     return price

@@ -357,6 +357,7 @@ _READERS: Final = {
 }
 _raw_line = msgspec.json.Decoder(_RawLine)
 _has_coin = msgspec.json.Decoder(_HasCoin | list[Any])
+_EVENTS: Final = b'"events"'
 _HEIGHT = re.compile(rb'"block_number"\s*:\s*(\d{1,19})\s*[,}]')
 _BAD_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -372,7 +373,7 @@ def height_of(line: bytes) -> int | None:
 
 def mark_of(data: bytes) -> bytes:
     """Return the mark of a line; see ``Line``. Of a long one it is a checksum."""
-    start = max(data.find(b'"events"'), 0)
+    start = max(data.find(_EVENTS), 0)
     if len(data) - start <= MARK_BYTES_MAX:
         return data[start:]
     return crc32(memoryview(data)[start:]).to_bytes(4, "big")
@@ -384,19 +385,26 @@ def parse_run(stream: Stream, lines: Sequence[bytes]) -> list[Line | Problem]:
     convert = reader.convert
     runs: list[Line | Problem] = []
     run: Line | None = None
+    height = -1
+    own_events: list[Event] = []
+    own_marks: list[bytes] = []
     try:
         for data, envelope in zip(lines, reader.line.decode_lines(b"\n".join(lines)), strict=True):
-            if len(envelope.events) != 1:
+            events = envelope.events
+            if len(events) != 1:
                 return [parse_line(stream, line) for line in lines]
-            event = convert(envelope.events[0])
-            if run is None or run.height != envelope.block_number:
-                time_ms = time_ms_of(envelope.block_time)
-                run = _line(stream, envelope, time_ms, data)
+            event = convert(events[0])
+            if run is None or height != envelope.block_number:
+                height = envelope.block_number
+                run = _line(stream, envelope, time_ms_of(envelope.block_time), data)
+                own_events, own_marks = run.events, run.marks
                 runs.append(run)
             else:
-                run.marks.append(mark_of(data))
+                start = data.find(_EVENTS, 0, HEAD_BYTES)
+                is_short = start > 0 and len(data) - start <= MARK_BYTES_MAX
+                own_marks.append(data[start:] if is_short else mark_of(data))
                 run.local_time = envelope.local_time
-            run.events.append(event)
+            own_events.append(event)
     except (
         *_BAD_JSON,
         ValueError,  # a line that holds a newline, or one that is none: they do not fit together
