@@ -7,7 +7,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Final
 
-from model.units import MalformedDecimalError, format_decimal, parse_decimal
+from model.units import format_decimal, parse_decimal
 
 DECIMALS: Final = 8
 TEXTS_MAX: Final = 1 << 16
@@ -24,7 +24,9 @@ class InvalidTimeError(ValueError):
     """The text is not a time as nodes write it."""
 
 
-def _e8(text: str) -> int:
+@lru_cache(TEXTS_MAX)
+def e8(text: str) -> int:
+    """Read a decimal text as an integer of 1e-8; errors as ``parse_decimal``."""
     whole, _, fraction = text.partition(".")
     if (
         len(fraction) <= DECIMALS
@@ -35,28 +37,6 @@ def _e8(text: str) -> int:
     ):
         return int(whole + fraction.ljust(DECIMALS, "0"))  # as nodes write nearly all
     return parse_decimal(text)
-
-
-e8 = lru_cache(TEXTS_MAX)(_e8)
-"""Read a decimal text as an integer of 1e-8; errors as ``parse_decimal``."""
-
-
-@lru_cache(TEXTS_MAX)
-def size_e8(text: str) -> int:
-    """Read what cannot be negative, such as a size; errors as ``parse_decimal``."""
-    size = _e8(text)
-    if size < 0:
-        raise MalformedDecimalError(f"negative: {text!r}")
-    return size
-
-
-@lru_cache(TEXTS_MAX)
-def price_e8(text: str) -> int:
-    """Read what must be more than nothing, such as a price; errors as ``parse_decimal``."""
-    price = _e8(text)
-    if price <= 0:
-        raise MalformedDecimalError(f"not a price: {text!r}")
-    return price
 
 
 @lru_cache(TEXTS_MAX)

@@ -20,7 +20,7 @@ from zlib import crc32
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from model.node.decimals import InvalidTimeError, price_e8, size_e8, time_ms_of
+from model.node.decimals import InvalidTimeError, e8, time_ms_of
 from model.units import MalformedDecimalError
 
 HEAD_BYTES: Final = 256
@@ -298,20 +298,40 @@ def _side(text: str) -> bool:
         raise _UnknownVariantError(f"side {text[:20]!r}") from None
 
 
+def _size(text: str) -> int:
+    size = e8(text)
+    if size < 0:
+        raise MalformedDecimalError(f"negative: {text!r}")
+    return size
+
+
+def _price(text: str) -> int:
+    price = e8(text)
+    if price <= 0:
+        raise MalformedDecimalError(f"not a price: {text!r}")
+    return price
+
+
 def _diff(body: _DiffBody) -> Diff:
-    # Run for each diff: flat, and with names that are looked up once.
+    # Run for each diff: flat, and with names that are looked up once. What is not as it should be
+    # is left to those who tell why.
     text, change = body.side, body.raw_book_diff
     side = None if text is None else _SIDES[text] if text in _SIDES else _side(text)
-    price = price_e8(body.px)
+    price = e8(body.px)
+    if price <= 0:
+        _price(body.px)
     if change == "remove":
         return Diff(body.coin, body.oid, body.user, side, price, _REMOVE)
     if isinstance(change, str):
         raise _UnknownVariantError(f"diff {change[:20]!r}")
     new, update = change.new, change.update
     if new is not None and update is None:
-        return Diff(body.coin, body.oid, body.user, side, price, _NEW, size_e8(new.sz))
+        size = e8(new.sz)
+        if size < 0:
+            _size(new.sz)
+        return Diff(body.coin, body.oid, body.user, side, price, _NEW, size)
     if update is not None and new is None:
-        size, before = size_e8(update.new_sz), size_e8(update.orig_sz)
+        size, before = _size(update.new_sz), _size(update.orig_sz)
         return Diff(body.coin, body.oid, body.user, side, price, _UPDATE, size, before)
     raise _UnknownVariantError("diff of an unknown kind")
 
@@ -320,14 +340,15 @@ def _status(body: Status) -> Status:
     order = body.order
     if order.side not in _SIDES:
         _side(order.side)
-    size_e8(order.sz)
-    size_e8(order.limit_px)
+    if e8(order.sz) < 0 or e8(order.limit_px) < 0:
+        _size(order.sz)
+        _size(order.limit_px)
     return body
 
 
 def _fill(event: tuple[str, FillBody]) -> Fill:
     user, body = event
-    return Fill(user, price_e8(body.px), size_e8(body.sz), _side(body.side), body)
+    return Fill(user, _price(body.px), _size(body.sz), _side(body.side), body)
 
 
 def _misc(body: _MiscBody) -> Misc:
