@@ -28,7 +28,13 @@ _END: Final = b"}]}"
 
 def lines_that_rest(lines: Sequence[bytes]) -> list[bytes]:
     """Return the lines of statuses, each with one event, that must be read."""
-    return [line for line in lines if _may_rest(line)]
+    return [
+        line
+        for line in lines
+        if (at := line.find(_STATUS)) < 0  # not written as nodes do
+        or line.startswith(_RESTING, at + _STATUS_BYTES)
+        or line.find(_STATUS, at + _STATUS_BYTES) >= 0  # more than one event
+    ]
 
 
 def events_that_rest(line: bytes) -> tuple[bytes, int]:
@@ -41,17 +47,8 @@ def events_that_rest(line: bytes) -> tuple[bytes, int]:
         return line, 0
     start += len(_EVENTS)
     events = line[start + len(_FIRST) : -len(_END)].split(_BETWEEN)
-    kept = [event for event in events if _may_rest(event)]
+    kept = lines_that_rest(events)
     if len(kept) == len(events):
         return line, 0
     rest = _FIRST + _BETWEEN.join(kept) + b"}" if kept else b""
     return line[:start] + rest + b"]}", len(events) - len(kept)
-
-
-def _may_rest(event: bytes) -> bool:
-    at = event.find(_STATUS) + _STATUS_BYTES
-    return (
-        at < _STATUS_BYTES  # not written as nodes do
-        or event.startswith(_RESTING, at)
-        or event.find(_STATUS, at) >= 0  # more than one
-    )
