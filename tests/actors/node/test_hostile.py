@@ -14,7 +14,7 @@ from actors.node.feeds import ALL, BOOK, DIFFS, FILLS, L4, FeedDesk
 from actors.node.oddities import OddNode
 from actors.node.offline import feed
 from actors.node.synthetic import Profile, SyntheticChain
-from actors.node.tail import Item
+from actors.node.tail import Item, LateLine, Trouble
 from actors.subscription import Policy, Subscription
 from api.bench.ingest import SinkOutlet
 from model.node.coins import COINS_MAX, Coins
@@ -30,12 +30,15 @@ JUNK: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-def whole_way(form: Form, lines: list[tuple[Stream, bytes]]) -> Ingest:
+def whole_way(
+    form: Form, lines: list[tuple[Stream, bytes]], *, wants_all_statuses: bool = True
+) -> Ingest:
     """Take lines through everything that a gateway does with them."""
     chain = SyntheticChain(1, Profile(coins=3, orders=30))
     coins = Coins()
     coins.start(read_snapshot(OddNode(chain, Path(), form, Random(1)).snapshot()), chain.height)
     ingest = Ingest(form, Stream, coins)
+    ingest.wants_all_statuses = wants_all_statuses
     desk = FeedDesk("f", coins, ChannelsByKey(), lambda: 0)
     pairs, outlet = TradePairs(), SinkOutlet()
     follows: tuple[tuple[Channel, str], ...] = (
@@ -79,7 +82,8 @@ def test_changed_bytes(form: Form, data: st.DataObject) -> None:
         line = lines[data.draw(st.integers(0, len(lines) - 1))][1]
         line[data.draw(st.integers(0, len(line) - 1))] = data.draw(st.integers(0, 255))
 
-    whole_way(form, [(stream, bytes(line)) for stream, line in lines])
+    spoilt = [(stream, bytes(line)) for stream, line in lines]
+    whole_way(form, spoilt, wants_all_statuses=data.draw(st.booleans()))
 
 
 @pytest.mark.parametrize("form", Form)
@@ -94,7 +98,7 @@ def test_junk_in_place_of_values(form: Form, data: st.DataObject) -> None:
         spoil(tree, data)
         lines[index] = (stream, json.dumps(tree, separators=(",", ":")).encode())
 
-    whole_way(form, lines)
+    whole_way(form, lines, wants_all_statuses=data.draw(st.booleans()))
 
 
 def spoil(tree: Any, data: st.DataObject) -> None:
@@ -132,3 +136,15 @@ def test_flood_of_coins_and_faults() -> None:
     assert len(ingest.coins.by_name) == COINS_MAX
     assert ingest.coins.ignored > 0
     assert len(ingest.faults) == FAULTS_KEPT
+
+
+@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("wants_all_statuses", [True, False])
+def test_trouble_before_any_line(form: Form, wants_all_statuses: bool) -> None:
+    """Bytes that are no line may be all that was read, in each stream, followed or not."""
+    ingest = whole_way(form, [], wants_all_statuses=wants_all_statuses)
+
+    for stream in Stream:
+        for blocks in feed(ingest, stream, [Trouble("a file was cut"), LateLine(b"{")], 0):
+            assert list(blocks) == []
+    assert ingest.counts.odd.total() >= 2 * len(Stream)
