@@ -449,6 +449,12 @@ def parse_line(stream: Stream, data: bytes) -> Line | Problem:
         return Problem(stream, "time", str(error), height=height_of(data) or 0)
     line = _line(stream, envelope, time_ms, data)
     events, convert = line.events, reader.convert
+    try:
+        events += [convert(body) for body in envelope.events]
+    except (_UnknownVariantError, MalformedDecimalError):
+        pass  # one of them is odd: they are taken one by one
+    else:
+        return line
     for body in envelope.events:
         try:
             events.append(convert(body))
