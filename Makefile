@@ -33,6 +33,9 @@ PYTHON ?= $(or $(call first,$(WHEELS),python3 python3.13 python3.12 python3.11),
 FLAKE8_ASYNC := $(BIN)/flake8-async --enable ASYNC \
 	--disable ASYNC114,ASYNC910,ASYNC911,ASYNC912,ASYNC913
 
+# It reads a file in a third of a second, so it takes all cores.
+CORES := $(or $(shell getconf _NPROCESSORS_ONLN 2>/dev/null),2)
+
 PACKAGES := $(wildcard model supervision actors api)
 SOURCES  := $(PACKAGES) tests
 
@@ -56,7 +59,7 @@ lint: $(VENV)/.ready-to-test  ## format check, ruff, flake8-async
 	@printf '\n== lint\n'
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
-	find $(SOURCES) -name '*.py' -exec $(FLAKE8_ASYNC) {} +
+	find $(SOURCES) -name '*.py' -print0 | xargs -0 -n 40 -P $(CORES) $(FLAKE8_ASYNC)
 
 format: $(VENV)/.ready-to-test  ## rewrite the files in the house format
 	$(BIN)/ruff check --fix-only --quiet .
