@@ -3,7 +3,9 @@
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from typing import Final
 
 import pytest
 
@@ -13,6 +15,8 @@ from tests.program.harness import ROOT, Program, run_command
 pytestmark = pytest.mark.program
 
 Make = Callable[..., Program]
+
+WATCH_SECONDS_MAX: Final = 20.0
 
 
 def value(program: Program, trader: Trader) -> str:
@@ -114,15 +118,19 @@ def test_an_ill_formed_action_brings_no_credit(programs: Make) -> None:
 
 
 def test_watch_shows_the_book(exchange: Program, coin: str, asset: int) -> None:
-    """Without a terminal, `zaraba watch` prints lines with the levels of the book."""
+    """Without a terminal, `zaraba watch` prints lines with the best levels of the book."""
     trader = Trader.fresh()
     exchange.fund(trader.address, 10_000)
     exchange.exchange(trader.place(Wanted(asset, True, "1987.5", "0.25")))
+    best = exchange.info("l2Book", coin=coin)["levels"][0][0]["px"]  # others may have bid more
     command = [sys.executable, "-m", "api.cli", "watch", coin, "--plain", "--url", exchange.url]
 
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as watch:
         assert watch.stdout is not None
-        shown = any("1987.5" in line for line in watch.stdout)
+        patience = threading.Timer(WATCH_SECONDS_MAX, watch.kill)
+        patience.start()
+        shown = any(f"@ {best} |" in line for line in watch.stdout)
+        patience.cancel()
         watch.terminate()
 
     assert shown
